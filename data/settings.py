@@ -1,0 +1,49 @@
+"""Every setting in one place, read from the environment as ``WHYSCORE_*`` and checked at start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The product's settings; units are in the names. ``MLFLOW_*`` and ``HF_*`` keep their own meaning."""
+
+    model_config = SettingsConfigDict(env_prefix="WHYSCORE_", extra="ignore", frozen=True)
+
+    home: Path = Field(
+        Path("whyscore-home"), description="Folder of the store and the model registry, made when first used."
+    )
+    store_url: str | None = Field(
+        None, description="SQLAlchemy URL of the store; SQLite in the home folder where it is not set."
+    )
+    registry_uri: str | None = Field(
+        None,
+        description="MLflow tracking and registry URI; MLFLOW_TRACKING_URI, then SQLite in the home folder, "
+        "where it is not set.",
+    )
+    model_name: str = Field("reason-codes", description="Name of the registered model.")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="Threads for tagging and training; all cores where it is not set.",
+    )
+    max_tokens: int = Field(
+        256, ge=16, le=512, description="Comments are read up to this many tokens; nearly all are shorter."
+    )
+    max_comment_chars: int = Field(
+        20_000, ge=100, description="A longer comment is an error of its row, never of its batch."
+    )
+    max_body_mb: int = Field(32, ge=1, description="A larger HTTP body is refused with 413.")
+    allow_remote: bool = Field(
+        False, description="Let the server listen beyond this machine; put a guard in front of it first."
+    )
+    scale: Literal["nps", "csat5", "ces7"] = Field("nps", description="The scale of the scores in the store.")
+
+    @property
+    def store(self) -> str:
+        """The store's URL."""
+        return self.store_url or f"sqlite:///{(self.home / 'store.sqlite').resolve()}"
