@@ -1,0 +1,197 @@
+"""The reason-code classifier: comments in, a probability for every (code, polarity) out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from data.annotations import Target
+from data.errors import ModelError
+from model.decision import decide, tune_thresholds
+from model.description import ModelDescription, read_description
+from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_encoder
+from model.fitting import FitResult, FitSettings, Fold, Progress, fit_network, predict_network
+from model.labels import LabelSpace
+from model.network import ReasonCodeNetwork
+from model.tokens import tokenize
+
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+ENCODER_FOLDER = "encoder"
+
+
+class ReasonCodeClassifier:
+    """Multi-label classifier of reason codes with a polarity for each, in scikit-learn's manners.
+
+    Parameters
+    ----------
+    codes
+        Ids of the reason codes, in the order of the outputs.
+    encoder
+        A folder, a Hugging Face id, or None for the packaged all-MiniLM-L6-v2.
+    settings
+        How to fine-tune.
+    max_tokens
+        Comments are read up to this many tokens.
+
+    Attributes
+    ----------
+    description_
+        Labels, thresholds and origin; set by `fit` and `load`.
+    fit_result_
+        History of the last `fit`.
+    """
+
+    def __init__(
+        self,
+        codes: Sequence[str],
+        encoder: str | None = None,
+        settings: FitSettings | None = None,
+        max_tokens: int = 256,
+    ) -> None:
+        self.labels = LabelSpace(tuple(codes))
+        self.encoder = encoder
+        self.settings = settings or FitSettings()
+        self.max_tokens = max_tokens
+        self.fit_result_: FitResult | None = None
+        self.description_: ModelDescription | None = None
+        self.network_: ReasonCodeNetwork | None = None
+        self._tokenizer: Any = None
+        self._encoder_config: dict[str, Any] = {}
+
+    def fit(
+        self,
+        comments: Sequence[str],
+        targets: Sequence[Target],
+        validation: tuple[Sequence[str], Sequence[Target]] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> ReasonCodeClassifier:
+        """Fine-tune the encoder and the head.
+
+        Parameters
+        ----------
+        comments, targets
+            One target for each comment; a code that is unknown there is masked.
+        validation
+            Other comments and targets, on which the fit stops and the thresholds are tuned. Without
+            them the last epoch is kept and every threshold is 0.5.
+        on_progress
+            Called after every step.
+
+        Raises
+        ------
+        ModelError
+            If there are no comments, or the encoder is not to be had.
+        """
+        if not comments:
+            raise ModelError("there are no annotated comments to train on")
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
+        source = resolve_encoder(self.encoder)
+        self._start(source)
+        network = self._fitted_network()
+        pad_id = self._require_description().pad_id
+        train = self._fold(comments, targets)
+        held = self._fold(*validation) if validation is not None and len(validation[0]) else None
+        self.fit_result_ = fit_network(network, train, held, pad_id, self.settings, on_progress)
+        thresholds = np.full(self.labels.shape, 0.5)
+        if held is not None:
+            probabilities, _ = predict_network(network, held.comments, pad_id)
+            thresholds = tune_thresholds(probabilities, held.present, held.known)
+        self.description_ = self._require_description().with_thresholds(thresholds)
+        return self
+
+    def predict_proba(self, comments: Sequence[str]) -> NDArray[np.float32]:
+        """Give the probability of every pair, shape (n_comments, n_codes, n_polarities)."""
+        return self.predict_with_attention(comments)[0]
+
+    def predict_with_attention(
+        self, comments: Sequence[str]
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Give the probabilities and, for each comment, how each code spread its attention.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_comments, n_codes, n_polarities)
+        attention : list of ndarray of shape (n_codes, tokens)
+        """
+        network, pad_id = self._fitted_network(), self._require_description().pad_id
+        return predict_network(network, tokenize(self._tokenizer, comments), pad_id)
+
+    def predict(self, comments: Sequence[str]) -> NDArray[np.bool_]:
+        """Give the pairs that apply at the tuned thresholds, shape (n_comments, n_codes, n_polarities)."""
+        return decide(self.predict_proba(comments), self._require_description().threshold_array())
+
+    def save(self, folder: str | Path) -> None:
+        """Write the classifier: safetensors, JSON, nothing pickled."""
+        folder = Path(folder)
+        (folder / ENCODER_FOLDER).mkdir(parents=True, exist_ok=True)
+        state = {name: tensor.contiguous() for name, tensor in self._fitted_network().state_dict().items()}
+        save_file(state, str(folder / WEIGHTS), metadata={"format": "pt"})
+        self._tokenizer.save(str(folder / TOKENIZER))
+        config = json.dumps(self._encoder_config, indent=2, sort_keys=True)
+        (folder / ENCODER_FOLDER / "config.json").write_text(config + "\n", encoding="utf-8")
+        self._require_description().write(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> ReasonCodeClassifier:
+        """Read a classifier back, bit for bit.
+
+        Raises
+        ------
+        ModelError
+            If the folder holds no whole classifier.
+        """
+        folder = Path(folder)
+        description = read_description(folder)
+        classifier = cls(description.codes, description.encoder, max_tokens=description.max_tokens)
+        classifier.description_ = description
+        try:
+            config = (folder / ENCODER_FOLDER / "config.json").read_text(encoding="utf-8")
+            classifier._encoder_config = json.loads(config)
+            classifier._tokenizer = load_tokenizer(folder, description.max_tokens)
+            backbone = load_backbone(folder / ENCODER_FOLDER, pretrained=False)
+            network = ReasonCodeNetwork(backbone, description.width, len(description.codes))
+            network.load_state_dict(load_file(str(folder / WEIGHTS)))
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ModelError("the folder does not hold a whole classifier", file=folder) from error
+        classifier.network_ = network.eval()
+        return classifier
+
+    def _start(self, source: EncoderSource) -> None:
+        torch.manual_seed(self.settings.seed)
+        backbone = load_backbone(source.folder, pretrained=True)
+        config = backbone.config
+        self._encoder_config = json.loads(config.to_json_string(use_diff=False))
+        limit = min(self.max_tokens, getattr(config, "max_position_embeddings", self.max_tokens))
+        self._tokenizer = load_tokenizer(source.folder, limit)
+        self.network_ = ReasonCodeNetwork(backbone, config.hidden_size, len(self.labels.codes))
+        self.description_ = ModelDescription(
+            codes=self.labels.codes,
+            encoder=source.name,
+            encoder_sha256=source.sha256,
+            width=config.hidden_size,
+            max_tokens=limit,
+            pad_id=int(getattr(config, "pad_token_id", None) or 0),
+        )
+
+    def _fold(self, comments: Sequence[str], targets: Sequence[Target]) -> Fold:
+        return Fold(tokenize(self._tokenizer, comments), *self.labels.encode(targets))
+
+    def _fitted_network(self) -> ReasonCodeNetwork:
+        if self.network_ is None:
+            raise ModelError("the classifier is not fitted yet")
+        return self.network_
+
+    def _require_description(self) -> ModelDescription:
+        if self.description_ is None:
+            raise ModelError("the classifier is not fitted yet")
+        return self.description_

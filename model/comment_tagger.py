@@ -1,0 +1,112 @@
+"""Comments to tags: tokenize, score, decide, and find the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.annotations import POLARITIES
+from data.tags import Tag
+from data.taxonomy import Taxonomy
+from model.decision import decide
+from model.description import ModelDescription, read_description, read_model_taxonomy
+from model.encoder import load_tokenizer
+from model.engine import Engine, OnnxEngine
+from model.evidence import find_evidence
+from model.labels import LabelSpace
+from model.tokens import tokenize
+
+
+@dataclass(frozen=True)
+class CommentTagger:
+    """A model folder made ready to read comments, without torch.
+
+    Attributes
+    ----------
+    description, taxonomy
+        What the model says of itself, and the reason codes it was trained on.
+    engine
+        What computes.
+    """
+
+    description: ModelDescription
+    taxonomy: Taxonomy
+    engine: Engine
+    tokenizer: Any
+
+    @classmethod
+    def load(cls, folder: str | Path, threads: int | None = None) -> CommentTagger:
+        """Load a model folder.
+
+        Parameters
+        ----------
+        folder
+            As ``whyscore train`` makes it.
+        threads
+            Processor threads; all cores where None.
+
+        Raises
+        ------
+        ModelError
+            If the folder does not hold a whole model.
+        """
+        folder = Path(folder)
+        description = read_description(folder)
+        return cls(
+            description,
+            read_model_taxonomy(folder),
+            OnnxEngine(folder, description.pad_id, threads),
+            load_tokenizer(folder, description.max_tokens),
+        )
+
+    @property
+    def labels(self) -> LabelSpace:
+        """The codes of the model, in the order of its outputs."""
+        return LabelSpace(self.description.codes)
+
+    def choose(self, comments: Sequence[str]) -> NDArray[np.bool_]:
+        """Give the pairs that apply, shape (n_comments, n_codes, n_polarities), without evidence."""
+        if not comments:
+            return np.zeros((0, *self.labels.shape), np.bool_)
+        probabilities, _ = self.engine.run(tokenize(self.tokenizer, comments))
+        return decide(probabilities, self.description.threshold_array())
+
+    def tag(self, comments: Sequence[str]) -> list[tuple[Tag, ...]]:
+        """Tag comments; one that stands several times is read once.
+
+        Parameters
+        ----------
+        comments
+            Texts, none of them blank.
+
+        Returns
+        -------
+        list of tuple of Tag
+            For each comment its tags, likeliest first.
+        """
+        distinct = list(dict.fromkeys(comments))
+        tags = dict(zip(distinct, self._tag_distinct(distinct), strict=True))
+        return [tags[comment] for comment in comments]
+
+    def _tag_distinct(self, comments: list[str]) -> list[tuple[Tag, ...]]:
+        if not comments:
+            return []
+        tokens = tokenize(self.tokenizer, comments)
+        probabilities, attention = self.engine.run(tokens)
+        chosen = decide(probabilities, self.description.threshold_array())
+        found: list[list[Tag]] = [[] for _ in comments]
+        for row, code, polarity in np.argwhere(chosen):
+            found[row].append(
+                Tag(
+                    code=self.description.codes[code],
+                    polarity=POLARITIES[polarity],
+                    probability=round(float(probabilities[row, code, polarity]), 4),
+                    evidence=find_evidence(comments[row], tokens[row].offsets, attention[row][code]),
+                )
+            )
+        return [tuple(sorted(tags, key=lambda tag: (-tag.probability, tag.code))) for tags in found]

@@ -1,0 +1,99 @@
+"""Comments as token arrays, batched by length so that little is spent on padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedComment:
+    """A comment's token ids and, for each, its place in the text in code points (0, 0 for special tokens)."""
+
+    ids: NDArray[np.int64]
+    offsets: tuple[tuple[int, int], ...]
+
+
+def tokenize(tokenizer: Any, comments: Sequence[str]) -> list[TokenizedComment]:
+    """Tokenize comments with a `tokenizers.Tokenizer`; the text goes in as it is."""
+    return [
+        TokenizedComment(np.asarray(one.ids, np.int64), tuple(one.offsets))
+        for one in tokenizer.encode_batch(list(comments))
+    ]
+
+
+def pad(comments: Sequence[TokenizedComment], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pad tokenized comments to the longest among them.
+
+    Returns
+    -------
+    input_ids, attention_mask : ndarrays of shape (n, tokens)
+    """
+    longest = max(len(comment.ids) for comment in comments)
+    ids = np.full((len(comments), longest), pad_id, np.int64)
+    mask = np.zeros((len(comments), longest), np.int64)
+    for row, comment in enumerate(comments):
+        ids[row, : len(comment.ids)] = comment.ids
+        mask[row, : len(comment.ids)] = 1
+    return ids, mask
+
+
+def length_batches(lengths: NDArray[np.int64], tokens: int, most: int = 256) -> list[NDArray[np.intp]]:
+    """Group comments of like length, so that each group padded holds at most about `tokens` tokens.
+
+    Parameters
+    ----------
+    lengths
+        Tokens of each comment, shape (n,).
+    tokens
+        The padded size of a group; a single longer comment makes a group of its own.
+    most
+        The most comments of a group.
+
+    Returns
+    -------
+    list of ndarray
+        Indices, each comment once.
+    """
+    order = np.argsort(lengths, kind="stable")
+    groups: list[NDArray[np.intp]] = []
+    start = 0
+    for end in range(1, len(order) + 1):
+        full = end - start >= most
+        over = end < len(order) and (end - start + 1) * int(lengths[order[end]]) > tokens
+        if end == len(order) or full or over:
+            groups.append(order[start:end])
+            start = end
+    return groups
+
+
+def shuffled_batches(
+    lengths: NDArray[np.int64], size: int, rng: np.random.Generator, pool: int = 50
+) -> list[NDArray[np.intp]]:
+    """Group comments at random, but alike in length within each pool of `pool` batches.
+
+    Parameters
+    ----------
+    lengths
+        Tokens of each comment, shape (n,).
+    size
+        Comments in a batch.
+    rng
+        Decides the order.
+
+    Returns
+    -------
+    list of ndarray
+        Indices, each comment once, batches in random order.
+    """
+    order = rng.permutation(len(lengths))
+    batches: list[NDArray[np.intp]] = []
+    for start in range(0, len(order), size * pool):
+        part = order[start : start + size * pool]
+        part = part[np.argsort(lengths[part], kind="stable")]
+        batches += [part[i : i + size] for i in range(0, len(part), size)]
+    return [batches[i] for i in rng.permutation(len(batches))]

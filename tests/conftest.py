@@ -1,0 +1,143 @@
+"""Small models made on the spot: nothing is downloaded, nothing is slow."""
+
+from __future__ import annotations
+
+import json
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import numpy as np
+import pytest
+
+from data.annotations import Annotation, CodeLabel, to_target
+from data.settings import Settings
+from data.taxonomy import parse_taxonomy
+
+# A word decides code and polarity at once, so that a tiny random encoder can learn it in seconds.
+WORDS = {
+    ("billing.charge", "negative"): ["fee", "billed", "overcharged"],
+    ("billing.charge", "positive"): ["refunded", "waived"],
+    ("support.reach", "negative"): ["hold", "queue", "unanswered"],
+    ("support.reach", "positive"): ["prompt", "instant"],
+    ("product.quality", "negative"): ["broke", "snapped", "flimsy"],
+    ("product.quality", "positive"): ["sturdy", "solid"],
+}
+FILLER = ["the", "my", "again", "today", "it", "was", "really", "so", "and", "then", "very", "thing", "awful"]
+VOCABULARY = sorted({w for words in (*WORDS.values(), FILLER) for w in words})
+
+TAXONOMY = """
+name: tiny
+version: 1
+codes:
+  - {id: billing.charge, label: Charge, definition: A charge}
+  - {id: support.reach}
+  - {id: product.quality}
+"""
+
+
+@pytest.fixture(scope="session")
+def taxonomy():
+    return parse_taxonomy(TAXONOMY)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory):
+    """A two-layer BERT over a handful of words, as a folder."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("encoder")
+    vocabulary = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, ".": 4, ",": 5}
+    vocabulary |= {word: i + 6 for i, word in enumerate(VOCABULARY)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        pad_token_id=0,
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def write_comment(rng):
+    """Make one comment that a keyword decides, with its labels: the tiny models can learn it."""
+    parts, labels = [], []
+    for code in sorted({code for code, _ in WORDS}):
+        if rng.random() < 0.4:
+            polarity = "positive" if rng.random() < 0.4 else "negative"
+            parts.append(" ".join([*rng.choice(FILLER, 2), rng.choice(WORDS[code, polarity])]))
+            labels.append(CodeLabel(code, polarity))
+    parts.append(" ".join(rng.choice(FILLER, 4)))
+    return ". ".join(parts), tuple(labels)
+
+
+@pytest.fixture(scope="session")
+def annotations():
+    rng = np.random.default_rng(7)
+    rows = [write_comment(rng) for _ in range(600)]
+    return [Annotation(f"r{i}", comment, labels, 1) for i, (comment, labels) in enumerate(rows)]
+
+
+@pytest.fixture(scope="session")
+def targets(annotations, taxonomy):
+    return [to_target(row, taxonomy) for row in annotations]
+
+
+@pytest.fixture(scope="session")
+def fit_settings():
+    from model.fitting import FitSettings
+
+    return FitSettings(
+        epochs=8, least_steps=1, batch_size=32, encoder_rate=2e-3, head_rate=5e-3, threads=1, precision="fp32"
+    )
+
+
+@pytest.fixture(scope="session")
+def classifier(tiny_encoder, annotations, targets, taxonomy, fit_settings):
+    """A fitted classifier on the tiny encoder."""
+    from model.classifier import ReasonCodeClassifier
+
+    comments = [row.comment for row in annotations]
+    fitted = ReasonCodeClassifier(taxonomy.active, str(tiny_encoder), fit_settings, max_tokens=64)
+    return fitted.fit(comments[:450], targets[:450], (comments[450:550], targets[450:550]))
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory, annotations):
+    """Taxonomy and annotations as files."""
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "taxonomy.yaml").write_text(TAXONOMY, encoding="utf-8")
+    lines = [json.dumps(row.to_record()) for row in annotations]
+    (folder / "annotations.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory, files, tiny_encoder, fit_settings):
+    """A home folder whose registry holds one version of the tiny model, the champion."""
+    from training.pipeline import train
+
+    settings = Settings(home=tmp_path_factory.mktemp("home"), threads=1, max_tokens=64)
+    train(
+        files / "annotations.jsonl",
+        files / "taxonomy.yaml",
+        settings,
+        encoder=str(tiny_encoder),
+        fit=fit_settings,
+    )
+    return settings

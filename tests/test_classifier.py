@@ -1,0 +1,107 @@
+"""The classifier learns, masks what is unknown, repeats itself, and survives a round trip to disk."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from data.annotations import Target
+from data.errors import ModelError
+from model.classifier import ReasonCodeClassifier
+
+
+def test_it_learns_codes_and_polarity(classifier, annotations, targets):
+    held_out = slice(550, 600)
+    present, _ = classifier.labels.encode(targets[held_out])
+    chosen = classifier.predict([row.comment for row in annotations[held_out]])
+    assert 2 * (chosen * present).sum() / (chosen.sum() + present.sum()) > 0.95
+
+
+def test_probabilities_have_the_shape_of_the_label_space(classifier):
+    probabilities = classifier.predict_proba(["my fee was awful", "the thing"])
+    assert probabilities.shape == (2, 3, 3)
+    assert ((probabilities >= 0) & (probabilities <= 1)).all()
+
+
+def test_a_comment_scores_the_same_alone_and_in_company(classifier):
+    alone = classifier.predict_proba(["my fee was awful"])
+    company = classifier.predict_proba(
+        ["my fee was awful", "the queue was so very very bad today again it was"]
+    )
+    np.testing.assert_allclose(alone[0], company[0], atol=1e-5)
+
+
+def test_saved_and_loaded_it_is_the_same_bit_for_bit(classifier, annotations, tmp_path):
+    classifier.save(tmp_path)
+    again = ReasonCodeClassifier.load(tmp_path)
+    comments = [row.comment for row in annotations[:100]]
+    assert np.array_equal(classifier.predict_proba(comments), again.predict_proba(comments))
+    assert np.array_equal(classifier.predict(comments), again.predict(comments))
+    assert again.description_ == classifier.description_
+    assert not [p for p in tmp_path.rglob("*") if p.suffix in {".pkl", ".bin", ".pt", ".pickle"}]
+
+
+def test_the_same_seed_gives_the_same_model(tiny_encoder, annotations, targets, taxonomy, fit_settings):
+    def fit(seed):
+        settings = dataclasses.replace(fit_settings, epochs=1, seed=seed)
+        model = ReasonCodeClassifier(taxonomy.active, str(tiny_encoder), settings, 64)
+        comments = [row.comment for row in annotations[:96]]
+        return model.fit(comments, targets[:96]).predict_proba(comments)
+
+    first, second, other = fit(3), fit(3), fit(4)
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_an_unknown_code_teaches_nothing(tiny_encoder, annotations, targets, taxonomy, fit_settings):
+    """Masking a code everywhere leaves its outputs where they started, whatever its labels say."""
+    code = taxonomy.active.index("support.reach")
+    settings = dataclasses.replace(fit_settings, epochs=1)
+    comments = [row.comment for row in annotations[:96]]
+
+    def fit(rows):
+        model = ReasonCodeClassifier(taxonomy.active, str(tiny_encoder), settings, 64)
+        return model.fit(comments, rows).network_
+
+    masked = [Target(t.labels, frozenset({"support.reach"})) for t in targets[:96]]
+    flipped = [
+        Target(t.labels ^ {("support.reach", "negative")}, frozenset({"support.reach"})) for t in targets[:96]
+    ]
+    a, b = fit(masked), fit(flipped)
+    assert a.bias[code].tolist() == [-2.0] * 3
+    assert all(
+        np.array_equal(x.detach().numpy(), y.detach().numpy())
+        for x, y in zip(a.parameters(), b.parameters(), strict=True)
+    )
+
+
+def test_attention_covers_the_tokens_of_each_comment(classifier):
+    _, attention = classifier.predict_with_attention(["my fee was awful", "the thing"])
+    assert [a.shape for a in attention] == [(3, 6), (3, 4)]
+    for weights in attention:
+        np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_early_stopping_keeps_the_best_epoch(classifier):
+    history = classifier.fit_result_.history
+    scores = [epoch["validation_f1"] for epoch in history]
+    assert classifier.fit_result_.best_epoch == int(np.argmax(scores)) + 1
+
+
+def test_an_unfitted_classifier_and_no_comments_are_errors():
+    model = ReasonCodeClassifier(("a",))
+    with pytest.raises(ModelError, match="not fitted"):
+        model.predict(["x"])
+    with pytest.raises(ModelError, match="no annotated comments"):
+        model.fit([], [])
+
+
+@pytest.mark.parametrize(
+    "broken", ["model.safetensors", "reason_codes.json", "encoder/config.json", "tokenizer.json"]
+)
+def test_a_folder_that_is_not_whole_is_one_sentence(classifier, tmp_path, broken):
+    classifier.save(tmp_path)
+    (tmp_path / broken).write_bytes(b"not what it was")
+    with pytest.raises(ModelError, match="whole|read") as caught:
+        ReasonCodeClassifier.load(tmp_path)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,170 @@
+"""Split, evaluation, export and registration: the pipeline from files to a champion."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score, precision_recall_fscore_support
+
+from data.errors import InputError, ModelError, NotFoundError
+from data.text import normalise, position, text_hash
+from model.comment_tagger import CommentTagger
+from model.registry import find_model
+from training.evaluation import evaluate
+from training.export import export_onnx
+from training.pipeline import evaluate_file, load_training_data
+from training.registration import (
+    current_champion,
+    environment,
+    list_versions,
+    promote,
+    read_evaluation,
+    register_model,
+    rollback,
+)
+from training.split import split_by_text
+
+
+@given(st.lists(st.text(max_size=12), max_size=60))
+def test_no_text_stands_on_two_sides(comments):
+    comments = [*comments, *(comment.upper() + " !" for comment in comments)]
+    split = split_by_text(comments, 0.3, 0.3)
+    sides = [{normalise(comments[i]) for i in rows} for rows in (split.train, split.validation, split.test)]
+    assert not sides[0] & sides[1]
+    assert not sides[0] & sides[2]
+    assert not sides[1] & sides[2]
+    rows = np.concatenate([split.train, split.validation, split.test])
+    assert sorted(rows.tolist()) == list(range(len(comments)))
+
+
+def test_the_split_has_its_shares_and_does_not_depend_on_company():
+    comments = [f"comment number {i}" for i in range(4000)]
+    split = split_by_text(comments)
+    assert 0.08 < len(split.test) / 4000 < 0.12
+    assert 0.08 < len(split.validation) / 4000 < 0.12
+    alone = {comments[i] for i in split.test}
+    part = split_by_text(comments[::3])
+    assert {comments[::3][i] for i in part.test} == alone & set(comments[::3])
+
+
+def test_normalised_text():
+    assert normalise("  Billed TWICE!! ") == normalise("billed, twice") == "billed twice"
+    assert normalise("???") == "???"
+    assert text_hash("Ok.") == text_hash("ok")
+    assert 0 <= position("x") < 1
+
+
+def test_metrics_agree_with_scikit_learn():
+    rng = np.random.default_rng(5)
+    present = (rng.random((300, 4, 3)) < 0.2).astype(np.float32)
+    chosen = rng.random((300, 4, 3)) < 0.25
+    found = evaluate(chosen, present, np.ones((300, 4), np.float32), tuple("abcd"))
+    true, predicted = present.reshape(300, -1), chosen.reshape(300, -1)
+    assert found.pair_micro.f1 == pytest.approx(f1_score(true, predicted, average="micro"))
+    assert found.pair_macro_f1 == pytest.approx(f1_score(true, predicted, average="macro"))
+    code_true, code_predicted = present.any(axis=2), chosen.any(axis=2)
+    p, r, f, s = precision_recall_fscore_support(code_true, code_predicted)
+    for i, code in enumerate("abcd"):
+        score = found.codes[code]
+        assert (score.precision, score.recall, score.f1, score.support) == pytest.approx(
+            (p[i], r[i], f[i], s[i])
+        )
+
+
+def test_unknown_codes_are_left_out_of_metrics():
+    present = np.zeros((2, 1, 3), np.float32)
+    chosen = np.zeros((2, 1, 3), bool)
+    present[0, 0, 0] = 1
+    chosen[:, 0, 0] = True
+    everything = evaluate(chosen, present, np.ones((2, 1), np.float32), ("a",))
+    masked = evaluate(chosen, present, np.array([[1.0], [0.0]], np.float32), ("a",))
+    assert everything.pair_micro.f1 == pytest.approx(2 / 3)
+    assert masked.pair_micro.f1 == 1.0
+    assert json.dumps(masked.to_dict())
+
+
+def test_the_exported_network_is_the_trained_one(classifier, annotations, taxonomy, tmp_path):
+    comments = [row.comment for row in annotations[:200]]
+    classifier.save(tmp_path)
+    (tmp_path / "taxonomy.yaml").write_text(taxonomy.to_yaml(), encoding="utf-8")
+    assert export_onnx(classifier, tmp_path, comments) < 1e-4
+    tagger = CommentTagger.load(tmp_path, threads=1)
+    assert np.array_equal(tagger.choose(comments), classifier.predict(comments))
+    (tmp_path / "model.onnx").write_bytes(b"half")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        CommentTagger.load(tmp_path)
+
+
+def test_training_registers_a_champion_with_its_facts(trained_home, files):
+    (version,) = list_versions(trained_home)
+    assert version.champion
+    assert version.version == 1
+    assert version.metrics["pair_micro_f1"] > 0.9
+    assert version.params["annotations"] == "600"
+    assert len(version.params["annotations_sha256"]) == 64
+    assert read_evaluation(1, trained_home)["codes"]["billing.charge"]["support"] > 5
+    assert "numpy==" in environment()
+
+
+def test_the_logged_model_holds_nothing_pickled_and_tags_through_mlflow(trained_home):
+    import mlflow
+
+    location = find_model("models:/reason-codes@champion", trained_home)
+    assert location.name == "reason-codes/1"
+    root = location.folder.parent.parent
+    assert not [p for p in root.rglob("*") if p.suffix in {".pkl", ".bin", ".pt", ".pickle"}]
+    model = mlflow.pyfunc.load_model("models:/reason-codes@champion")
+    lines = model.predict(pd.DataFrame({"comment": ["again the overcharged. then it was so", "", None]}))
+    tags = [json.loads(line) for line in lines]
+    assert [(t["code"], t["polarity"]) for t in tags[0]] == [("billing.charge", "negative")]
+    assert tags[1:] == [[], []]
+
+
+def test_promotion_and_the_way_back(trained_home, tmp_path):
+    folder = find_model(None, trained_home).folder
+    second = register_model(folder, trained_home, {}, {}, {"codes": {}}).version
+    third = register_model(folder, trained_home, {}, {}, {"codes": {}}).version
+    try:
+        assert current_champion(trained_home) == 1
+        assert promote(second, trained_home) == 1
+        assert promote(third, trained_home) == second
+        assert find_model(None, trained_home).name == f"reason-codes/{third}"
+        assert rollback(trained_home) == second
+        assert rollback(trained_home) == 1
+        with pytest.raises(ModelError, match="no earlier champion"):
+            rollback(trained_home)
+        with pytest.raises(NotFoundError, match="no version 99"):
+            promote(99, trained_home)
+    finally:
+        if current_champion(trained_home) != 1:
+            promote(1, trained_home)
+
+
+def test_models_that_are_not_there_are_one_sentence(trained_home, tmp_path):
+    from data.settings import Settings
+
+    with pytest.raises(ModelError, match="whyscore train"):
+        find_model(None, Settings(home=tmp_path))
+    for uri in ("models:/reason-codes/77", "models:/nothing@champion", str(tmp_path)):
+        with pytest.raises(ModelError) as caught:
+            find_model(uri, trained_home)
+        assert "\n" not in str(caught.value)
+
+
+def test_evaluation_leaves_out_what_the_model_was_fitted_on(trained_home, files, tmp_path):
+    folder = find_model("models:/reason-codes/1", trained_home).folder
+    found = evaluate_file(files / "annotations.jsonl", folder, trained_home)
+    assert found.seen > 400
+    assert found.evaluation.comments == 600 - found.seen
+    assert found.evaluation.pair_micro.f1 > 0.9
+
+
+def test_too_few_annotations_are_refused(files, tmp_path):
+    few = tmp_path / "few.jsonl"
+    lines = (files / "annotations.jsonl").read_text(encoding="utf-8").splitlines()[:5]
+    few.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(InputError, match="too few"):
+        load_training_data(few, files / "taxonomy.yaml")

@@ -1,0 +1,1 @@
+"""Makes models: split, fine-tune, calibrate, evaluate, register."""
