@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
+import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from data.cells import is_blank, parse_text, whole_text
 from data.errors import InputError, NotFoundError
+from data.files import create_text, writing
 from data.tables import Row, read_rows, table_format
 from data.taxonomy import Taxonomy
 
 Polarity = Literal["negative", "neutral", "positive"]
 POLARITIES: tuple[Polarity, ...] = ("negative", "neutral", "positive")
+_LABEL_FIELDS = ("code", "polarity", "evidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,8 @@ class Annotation:
 
     Attributes
     ----------
+    response_id
+        As in the responses; where the file has none, a stable hash of the comment.
     labels
         The codes that apply; empty says: reviewed, none applies.
     taxonomy_version
@@ -44,19 +51,19 @@ class Annotation:
     annotator: str | None = None
 
     def to_record(self) -> dict[str, Any]:
-        """Give the annotation as its line of JSON holds it."""
+        """Give the annotation as its line of JSON holds it, in values that UTF-8 can hold."""
         codes = [
             {"code": label.code, "polarity": label.polarity}
-            | ({} if label.evidence is None else {"evidence": label.evidence})
+            | ({} if label.evidence is None else {"evidence": whole_text(label.evidence)})
             for label in self.labels
         ]
         record: dict[str, Any] = {
-            "response_id": self.response_id,
-            "comment": self.comment,
+            "response_id": whole_text(self.response_id),
+            "comment": whole_text(self.comment),
             "taxonomy_version": self.taxonomy_version,
         }
         if self.annotator is not None:
-            record["annotator"] = self.annotator
+            record["annotator"] = whole_text(self.annotator)
         return record | {"codes": codes}
 
 
@@ -98,21 +105,34 @@ def read_annotations(path: str | Path, taxonomy: Taxonomy) -> Iterator[Annotatio
 
 def ever_known(taxonomy: Taxonomy) -> frozenset[str]:
     """Give every code id that the taxonomy has or had."""
-    former = {
-        code for m in taxonomy.migrations for code in (*(m.merge or ()), m.split, m.move, m.deprecate) if code
-    }
-    return frozenset(taxonomy.ids) | former
+    return frozenset(taxonomy.ids).union(
+        *(
+            (*m.sources, *(code for code in (m.add, m.deprecate, *m.targets) if code))
+            for m in taxonomy.migrations
+        )
+    )
 
 
 def parse_annotation(row: Row, taxonomy: Taxonomy, path: str | Path, ever: frozenset[str]) -> Annotation:
-    """Read one annotation; raises `InputError` naming file, row and field."""
+    """Read one annotation.
+
+    Parameters
+    ----------
+    ever
+        From `ever_known`: it tells a code of another version from a mistyped one.
+
+    Raises
+    ------
+    InputError
+        Names file, row and field.
+    """
 
     def wrong(column: str, message: str) -> InputError:
         return InputError(message, file=path, row=row.number, column=column)
 
     record = row.cells
     comment = record.get("comment")
-    if not isinstance(comment, str) or not comment.strip():
+    if not isinstance(comment, str) or is_blank(comment):
         raise wrong("comment", "an annotation needs the text of its comment")
     version = record.get("taxonomy_version", taxonomy.version)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
@@ -124,35 +144,53 @@ def parse_annotation(row: Row, taxonomy: Taxonomy, path: str | Path, ever: froze
     codes = record.get("codes")
     if not isinstance(codes, list):
         raise wrong("codes", "'codes' is not a list; an empty list says that none applies")
-    annotator = record.get("annotator")
+    known = taxonomy.known_at(version)
+
+    def label_of(entry: Any) -> CodeLabel:
+        label = _parse_label(entry, comment, wrong)
+        if label.code not in ever:
+            close = difflib.get_close_matches(label.code[:100], taxonomy.ids, n=1)
+            hint = f" (did you mean '{close[0]}'?)" if close else ""
+            raise wrong("codes", f"the taxonomy has no code '{label.code[:100]}'{hint}")
+        if label.code not in known:
+            raise wrong("codes", f"the taxonomy had no code '{label.code}' in version {version}")
+        return label
+
     return Annotation(
-        response_id=str(record.get("response_id") or f"line-{row.number}"),
+        response_id=parse_text(record.get("response_id")) or _hash_id(comment),
         comment=comment,
-        labels=tuple(_parse_label(entry, comment, ever, wrong) for entry in codes),
+        labels=tuple(label_of(entry) for entry in codes),
         taxonomy_version=version,
-        annotator=None if annotator is None else str(annotator),
+        annotator=parse_text(record.get("annotator")),
     )
 
 
-def _parse_label(entry: Any, comment: str, ever: frozenset[str], wrong: Any) -> CodeLabel:
+def _hash_id(comment: str) -> str:
+    return f"comment-{hashlib.sha256(comment.encode('utf-8', 'surrogatepass')).hexdigest()[:20]}"
+
+
+def _parse_label(entry: Any, comment: str, wrong: Callable[[str, str], InputError]) -> CodeLabel:
     if isinstance(entry, str):
         entry = {"code": entry}
     if not isinstance(entry, dict) or not isinstance(entry.get("code"), str):
         raise wrong("codes", 'each entry is an object like {"code": "a.b", "polarity": "negative"}')
-    if entry["code"] not in ever:
-        raise wrong("codes", f"the taxonomy has no code '{entry['code']}'")
+    code, odd = entry["code"][:100], next((name for name in entry if name not in _LABEL_FIELDS), None)
+    if odd is not None:
+        # A mistyped "polarity" would otherwise make praise a complaint.
+        raise wrong("codes", f"'{odd[:40]}' of '{code}' is not one of {', '.join(_LABEL_FIELDS)}")
     polarity = entry.get("polarity", "negative")
     if polarity not in POLARITIES:
-        raise wrong("codes", f"the polarity of '{entry['code']}' is not one of {', '.join(POLARITIES)}")
+        raise wrong("codes", f"the polarity of '{code}' is not one of {', '.join(POLARITIES)}")
     evidence = entry.get("evidence")
-    if evidence is not None and (not isinstance(evidence, str) or evidence not in comment):
-        raise wrong("codes", f"the evidence of '{entry['code']}' is not a part of the comment")
+    if evidence is not None and (not isinstance(evidence, str) or not evidence or evidence not in comment):
+        raise wrong("codes", f"the evidence of '{code}' is not a part of the comment")
     return CodeLabel(entry["code"], cast(Polarity, polarity), evidence)
 
 
 def write_annotations(annotations: Iterable[Annotation], path: str | Path) -> None:
-    """Write annotations as JSON lines that `read_annotations` reads back equal."""
-    with Path(path).open("w", encoding="utf-8") as file:
+    """Write annotations as JSON lines that `read_annotations` reads back equal; gzipped for ``.gz``."""
+    path = Path(path)
+    with writing(path), create_text(path) as file:
         for annotation in annotations:
             file.write(json.dumps(annotation.to_record(), ensure_ascii=False) + "\n")
 
@@ -173,16 +211,19 @@ def to_target(annotation: Annotation, taxonomy: Taxonomy) -> Target:
         if migration.add is not None:
             unknown.add(migration.add)
         elif migration.merge is not None or migration.move is not None:
-            sources = {code for code in (*(migration.merge or ()), migration.move) if code}
+            sources = set(migration.sources)
             hit = {polarity for code, polarity in labels if code in sources}
             labels = {pair for pair in labels if pair[0] not in sources}
             labels |= {(targets[0], polarity) for polarity in hit}
-            if sources & unknown and not hit:
+            if sources & unknown:  # where another of its codes applied, the label wins in the end
                 unknown.add(targets[0])
         elif migration.split is not None:
             if any(code == migration.split for code, _ in labels) or migration.split in unknown:
                 unknown |= set(targets)
             labels = {pair for pair in labels if pair[0] != migration.split}
+        elif migration.deprecate is not None:
+            labels = {pair for pair in labels if pair[0] != migration.deprecate}
+            unknown.discard(migration.deprecate)
     active = set(taxonomy.active)
     kept = frozenset(pair for pair in labels if pair[0] in active)
     return Target(kept, frozenset(unknown & active) - {code for code, _ in kept})

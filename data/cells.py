@@ -6,6 +6,7 @@ import json
 import math
 import re
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from typing import Any
 
 from data.errors import InputError
@@ -39,7 +40,12 @@ def whole_text(text: str) -> str:
 
 def tidy_name(name: object) -> str:
     """Give a column's name on one line, without white space around it, as people would type it."""
-    return " ".join(whole_text(str(name)).split()).strip(BLANKS)
+    return _tidied(str(name))
+
+
+@lru_cache(maxsize=1024)  # every row of a file asks for the same few
+def _tidied(name: str) -> str:
+    return " ".join(whole_text(name).split()).strip(BLANKS)
 
 
 def _missing(value: Any) -> bool:

@@ -79,3 +79,8 @@ class MissingExtraError(WhyscoreError):
 
     def __init__(self, part: str, extra: str) -> None:
         super().__init__(f"{part} needs packages that are not there; run: pip install 'whyscore[{extra}]'")
+        self.part, self.extra = part, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """Let the error be rebuilt, as copies and process pools do."""
+        return MissingExtraError, (self.part, self.extra)

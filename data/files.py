@@ -18,6 +18,7 @@ _NOT_TEXT = {
     b"PK\x03\x04": "the file is a workbook or a zip archive, not text; a workbook's name ends in .xlsx",
     b"PAR1": "the file is Parquet, not text; its name should end in .parquet",
     b"\xd0\xcf\x11\xe0": "the file is an old Excel workbook, not text; save it as .xlsx or .csv",
+    b"\xff\xfe\0\0": "the file is not text in UTF-8; save it as 'CSV UTF-8'",  # UTF-32
 }
 
 

@@ -6,11 +6,12 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from data.cells import (
     check_date_format,
@@ -40,9 +41,12 @@ __all__ = [
 RESERVED = ("status", "tags", "model", "taxonomy_version", "error")
 """What a tags file says beside a response's own fields."""
 
+Value = TypeVar("Value")
 STATES = ("tagged", "uncoded", "no_comment", "error")
 GREATEST_WEIGHT = 1e15
 """Far above any customer's value; its square still fits a float, so that variances do."""
+# People write "n/a" or "none", and that stays; in CSV these cannot be told from a missing text.
+_MISSING_MARKS = {"NA", "NaN", "nan", "NULL", "<NA>", "#N/A"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +148,19 @@ def read_responses(
             header = set(row.cells)
             missing -= names.keys()
             unmet -= mapped.keys()
+        if form in (".csv", ".tsv"):
+            row = _without_missing_mark(row, names.get("comment"))
         yield parse_response(row, names, path, scale=scale, date_format=date_format, seen=seen)
     if ragged and header is not None and (missing or unmet):
         name = min(missing | unmet)
         raise InputError("no line has this key", file=path, column=wanted.get(name, name))
+
+
+def _without_missing_mark(row: Row, column: str | None) -> Row:
+    """Blank a comment that is the bare mark by which R or a database writes a missing text."""
+    if column is None or str(row.cells.get(column)).strip() not in _MISSING_MARKS:
+        return row
+    return Row(row.number, {**row.cells, column: None})
 
 
 def _own_fields(row: Row, *, guarded: bool) -> Row:
@@ -188,45 +201,37 @@ def parse_response(
     InputError
         Names file, row and column of what cannot be understood.
     """
-    cells = row.cells
-
-    def at(name: str) -> Any:
-        return cells.get(names[name]) if name in names else None
 
     def wrong(name: str, message: str) -> InputError:
         return InputError(message, file=path, row=row.number, column=names.get(name, name))
 
-    # `from None`: the causes quote the cell, which may hold a comment where the columns are mixed up.
-    try:
-        score = parse_number(at("score"))
-    except ValueError:
-        raise wrong(
-            "score", f"the score is not a plain number from {scale.low} to {scale.high}, such as {scale.high}"
-        ) from None
-    if score is not None and not scale.low <= score <= scale.high:
-        raise wrong("score", f"{score:g} is outside the {scale.metric} scale {scale.low}-{scale.high}")
-    try:
-        responded_at = parse_time(at("responded_at"), date_format)
-    except ValueError:
-        wanted = f"in the format {date_format}" if date_format else "an ISO 8601 date or time"
-        raise wrong("responded_at", f"not {wanted}; declare another with --date-format") from None
-    try:
-        weight = parse_number(at("weight"))
-    except ValueError:
-        raise wrong("weight", "the weight is not a plain number, such as 1234.5") from None
+    def read(name: str, parse: Callable[[Any], Value], message: str) -> Value:
+        try:
+            return parse(row.cells.get(names[name]) if name in names else None)
+        except ValueError:  # which quotes the cell: a comment, where the columns are mixed up
+            raise wrong(name, message) from None
+
+    low, high = scale.low, scale.high
+    score = read(
+        "score", parse_number, f"the score is not a plain number from {low} to {high}, such as {high}"
+    )
+    if score is not None and not low <= score <= high:
+        raise wrong("score", f"{score:g} is outside the {scale.metric} scale {low}-{high}")
+    weight = read("weight", parse_number, "the weight is not a plain number, such as 1234.5")
     if weight is not None and not 0 <= weight <= GREATEST_WEIGHT:
         bound = "below 0" if weight < 0 else f"above {GREATEST_WEIGHT:g}"
         raise wrong("weight", f"the weight {weight:g} is {bound}")
-    try:
-        comment = parse_comment(at("comment"))
-    except ValueError:
-        raise wrong("comment", "the comment is not a text") from None
+    date_form = f"in the format {date_format}" if date_format else "an ISO 8601 date or time"
     response = Response(
-        response_id=parse_text(at("response_id")) or "",
+        response_id=read("response_id", parse_text, "the id is not a text") or "",
         score=score,
-        comment=comment,
-        responded_at=responded_at,
-        respondent_id=parse_text(at("respondent_id")),
+        comment=read("comment", parse_comment, "the comment is not a text"),
+        responded_at=read(
+            "responded_at",
+            partial(parse_time, date_format=date_format),
+            f"not {date_form}; declare another with --date-format",
+        ),
+        respondent_id=read("respondent_id", parse_text, "the id is not a text"),
         weight=1.0 if weight is None else weight,
         segments=_segments(row, set(names.values()), path),
     )
@@ -236,8 +241,9 @@ def parse_response(
 def _segments(row: Row, mapped: set[str], path: str | Path) -> dict[str, str]:
     segments: dict[str, str] = {}
     for column, cell in row.cells.items():
-        value = None if column in mapped else parse_text(cell)
-        name = tidy_name(column)
+        if column in mapped:
+            continue
+        name, value = tidy_name(column), parse_text(cell)
         if value is None or not name:
             continue
         name = f"segment_{name}" if name in (*FIELDS, *RESERVED) else name

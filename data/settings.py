@@ -5,14 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
     """The product's settings; units are in the names. ``MLFLOW_*`` and ``HF_*`` keep their own meaning."""
 
-    model_config = SettingsConfigDict(env_prefix="WHYSCORE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="WHYSCORE_",
+        env_ignore_empty=True,  # compose files pass unset variables on as empty ones
+        extra="ignore",
+        frozen=True,
+    )
 
     home: Path = Field(
         Path("whyscore-home"), description="Folder of the store and the model registry, made when first used."
@@ -42,6 +47,11 @@ class Settings(BaseSettings):
         False, description="Let the server listen beyond this machine; put a guard in front of it first."
     )
     scale: Literal["nps", "csat5", "ces7"] = Field("nps", description="The scale of the scores in the store.")
+
+    @field_validator("home")
+    @classmethod
+    def _expand(cls, home: Path) -> Path:
+        return home.expanduser()
 
     @property
     def store(self) -> str:

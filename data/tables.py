@@ -204,7 +204,9 @@ def parse_json_object(line: str, path: str | Path, number: int) -> dict[str, Any
             value = _mended(value, _DEEPEST)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"the line is not JSON ({error.msg} at character {error.colno})", file=path, row=number
+            f"the line is not JSON ({error.msg.removesuffix(' at')} at character {error.colno})",
+            file=path,
+            row=number,
         ) from None  # the cause would carry the whole line, comment and all
     except (ValueError, RecursionError) as error:
         reason = f"({error})" if isinstance(error, _NotJsonError) else "that can be read"

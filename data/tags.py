@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from data.annotations import POLARITIES, Polarity
+from data.cells import defuse, parse_number, tidy_name, whole_text
 from data.errors import InputError
-from data.responses import FIELDS, Response, match_columns, parse_response
+from data.files import create_text, writing
+from data.responses import FIELDS, RESERVED, Response, parse_response, restored
 from data.scale import NPS, Scale
 from data.tables import Row, read_rows, table_format
 
 Status = Literal["tagged", "uncoded", "no_comment", "error"]
 STATUSES: tuple[Status, ...] = ("tagged", "uncoded", "no_comment", "error")
-TAG_FIELDS = ("status", "tags", "model", "taxonomy_version", "error")
+TAG_FIELDS = RESERVED
 COLUMNS = FIELDS + TAG_FIELDS
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_CHUNK = 4096
+_OUTPUT = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+
+__all__ = [
+    "COLUMNS",
+    "STATUSES",
+    "TAG_FIELDS",
+    "Evidence",
+    "Status",
+    "Tag",
+    "TaggedResponse",
+    "defuse",
+    "read_tags",
+    "write_tags",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +58,12 @@ class Tag:
     evidence: tuple[Evidence, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
-        """Give the tag as plain JSON values."""
+        """Give the tag as plain JSON values that UTF-8 can hold."""
         return {
-            "code": self.code,
+            "code": whole_text(self.code),
             "polarity": self.polarity,
             "probability": self.probability,
-            "evidence": [{"start": e.start, "end": e.end, "text": e.text} for e in self.evidence],
+            "evidence": [{"start": e.start, "end": e.end, "text": whole_text(e.text)} for e in self.evidence],
         }
 
 
@@ -77,10 +92,10 @@ class TaggedResponse:
         record |= {
             "status": self.status,
             "tags": [tag.to_record() for tag in self.tags],
-            "model": self.model,
+            "model": None if self.model is None else whole_text(self.model),
             "taxonomy_version": self.taxonomy_version,
         }
-        return record | ({"error": self.error} if self.error is not None else {})
+        return record | ({"error": whole_text(self.error)} if self.error is not None else {})
 
     def to_line(self) -> str:
         """Give the record as one line of JSON, newline included."""
@@ -95,7 +110,7 @@ def read_tags(path: str | Path, *, scale: Scale = NPS) -> Iterator[TaggedRespons
     InputError
         If it is no tags file or a cell cannot be understood; names file, row and column.
     """
-    csv_like = table_format(path) in (".csv", ".tsv")
+    guarded = table_format(path) in (".csv", ".tsv", ".xlsx")  # a workbook was such a CSV once
     seen: Counter[str] = Counter()
     for row in read_rows(path):
         if "status" not in row.cells or "tags" not in row.cells:
@@ -105,53 +120,68 @@ def read_tags(path: str | Path, *, scale: Scale = NPS) -> Iterator[TaggedRespons
                 row=row.number,
                 column="tags",
             )
-        yield _parse_tagged(_restore_formulas(row) if csv_like else row, path, scale, seen)
-
-
-def _restore_formulas(row: Row) -> Row:
-    return Row(row.number, {str(_restore(name)): _restore(cell) for name, cell in row.cells.items()})
-
-
-def _restore(cell: object) -> object:
-    guarded = isinstance(cell, str) and len(cell) > 1 and cell[0] == "'" and cell[1] in (*_FORMULA, "'")
-    return cast(str, cell)[1:] if guarded else cell
+        yield _parse_tagged(restored(row) if guarded else row, path, scale, seen)
 
 
 def _parse_tagged(row: Row, path: str | Path, scale: Scale, seen: Counter[str]) -> TaggedResponse:
     cells = row.cells
+
+    def wrong(column: str, message: str) -> InputError:
+        return InputError(message, file=path, row=row.number, column=column)
+
     own = Row(row.number, {name: cell for name, cell in cells.items() if name not in TAG_FIELDS})
-    names = match_columns([name for name in own.cells if name in FIELDS], {}, path)
+    names = {name: name for name in FIELDS if name in own.cells}
     response = parse_response(own, names, path, scale=scale, seen=seen)
-    if cells["status"] not in STATUSES:
-        raise InputError(
-            f"the status is not one of {', '.join(STATUSES)}", file=path, row=row.number, column="status"
-        )
-    version = cells.get("taxonomy_version")
+    status = cells["status"]
+    if status not in STATUSES:
+        raise wrong("status", f"the status is not one of {', '.join(STATUSES)}")
     try:
-        known = None if version in (None, "") else int(cast(Any, version))
-        raw = json.loads(cells["tags"] or "[]") if isinstance(cells["tags"], str) else cells["tags"] or []
+        version = parse_number(cells.get("taxonomy_version"))
+        known = None if version is None else _whole_number(version)
+    except ValueError:
+        raise wrong("taxonomy_version", "the version is not a whole number") from None
+    try:
+        raw = cells["tags"]
+        raw = json.loads(raw) if isinstance(raw, str) and raw.strip() else raw or []
         tags = tuple(_parse_tag(entry) for entry in raw)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise InputError("the tags cannot be understood", file=path, row=row.number, column="tags") from error
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        raise wrong("tags", "the tags cannot be understood") from None
+    if (status == "tagged") != bool(tags):
+        has = "none" if status == "tagged" else "some"
+        raise wrong("status", f"the status is '{status}', but there are {has} in 'tags'")
     model, failure = (cells.get(name) or None for name in ("model", "error"))
     return TaggedResponse(
         response,
-        cast(Status, cells["status"]),
+        cast(Status, status),
         tags,
-        None if model is None else str(model),
+        None if model is None else whole_text(str(model)),
         known,
-        None if failure is None else str(failure),
+        None if failure is None else whole_text(str(failure)),
     )
 
 
-def _parse_tag(entry: Mapping[str, Any]) -> Tag:
-    polarity, probability = entry["polarity"], float(entry["probability"])
-    if polarity not in POLARITIES or not isinstance(entry["code"], str) or math.isnan(probability):
+def _whole_number(value: Any) -> int:
+    """Read a number without a fraction, as a spreadsheet or pandas may have made ``3.0`` of 3."""
+    if isinstance(value, bool) or not 0 <= value <= 2**53 or value != int(value):
+        raise ValueError("not a whole number")
+    return int(value)
+
+
+def _parse_tag(entry: Any) -> Tag:
+    if not isinstance(entry, Mapping) or not isinstance(entry["code"], str):
+        raise TypeError("not a tag")
+    polarity, probability = entry["polarity"], entry["probability"]
+    if polarity not in POLARITIES or isinstance(probability, bool) or not 0 <= probability <= 1:
         raise ValueError("not a tag")
-    evidence = tuple(
-        Evidence(int(e["start"]), int(e["end"]), str(e["text"])) for e in entry.get("evidence") or ()
-    )
-    return Tag(entry["code"], polarity, probability, evidence)
+    evidence = tuple(_parse_evidence(part) for part in entry.get("evidence") or ())
+    return Tag(whole_text(entry["code"]), polarity, float(probability), evidence)
+
+
+def _parse_evidence(part: Any) -> Evidence:
+    start, end, text = _whole_number(part["start"]), _whole_number(part["end"]), part["text"]
+    if not isinstance(text, str) or not start <= end:
+        raise ValueError("not evidence")
+    return Evidence(start, end, whole_text(text))
 
 
 class _Table(Protocol):
@@ -166,65 +196,75 @@ def write_tags(rows: Iterable[TaggedResponse], path: str | Path, segments: Seque
     Parameters
     ----------
     rows
-        May be a stream; 4,096 are held at a time.
+        May be a stream; 4,096 are held at a time. Lone surrogates are written as U+FFFD.
     path
         Written in place: give a temporary name and rename it where readers must never see a part.
     segments
-        The segment columns of a CSV or Parquet, in order; JSON lines need none.
+        The segment columns of a CSV or Parquet, in order; others are left out there. JSON lines need
+        none: they hold every segment.
 
     Returns
     -------
     int
         How many rows were written.
+
+    Raises
+    ------
+    InputError
+        If the ending is of another format, or the file cannot be written.
     """
-    form = table_format(path)
-    if form in (".csv", ".tsv"):
-        table: _Table = _CsvTable(Path(path), segments, "\t" if form == ".tsv" else ",")
-    elif form == ".parquet":
-        table = _ParquetTable(Path(path), segments)
-    elif form in (".jsonl", ".ndjson"):
-        table = _JsonTable(Path(path))
-    else:
-        raise InputError("tags are written as .jsonl, .csv or .parquet", file=path)
+    path, form = Path(path), table_format(path)
+    gzipped_parquet = form == ".parquet" and path.suffix.lower() == ".gz"
+    if form not in _OUTPUT or gzipped_parquet:
+        raise InputError("tags are written as .jsonl, .csv, .tsv (each also with .gz) or .parquet", file=path)
+    names = [name for name in dict.fromkeys(segments) if name not in COLUMNS]
+    if form != ".jsonl" and form != ".ndjson":
+        _check_segments(names, path)
+    with writing(path):
+        table = _open_table(path, form, names)
     count = 0
+    chunk: list[TaggedResponse] = []
     try:
-        chunk: list[TaggedResponse] = []
         for row in rows:
             chunk.append(row)
             count += 1
-            if len(chunk) >= 4096:
-                table.write(chunk)
+            if len(chunk) >= _CHUNK:
+                with writing(path):
+                    table.write(chunk)
                 chunk.clear()
-        table.write(chunk)
+        with writing(path):
+            table.write(chunk)
     finally:
-        table.close()
+        with writing(path):
+            table.close()
     return count
 
 
-def defuse(value: object) -> object:
-    """Put ``'`` before a text that a spreadsheet would run as a formula (OWASP, CSV injection).
+def _check_segments(names: Sequence[str], path: Path) -> None:
+    for name in names:
+        if name != tidy_name(name) or not name:
+            raise InputError(
+                "a segment's name has blanks around it or line breaks in it", file=path, column=name
+            )
 
-    A text that starts with ``'`` gets one more, so that reading back is exact.
-    """
-    return f"'{value}" if isinstance(value, str) and value.startswith((*_FORMULA, "'")) else value
+
+def _open_table(path: Path, form: str, segments: Sequence[str]) -> _Table:
+    if form == ".parquet":
+        return _ParquetTable(path, segments)
+    if form in (".csv", ".tsv"):
+        return _CsvTable(path, segments, "\t" if form == ".tsv" else ",")
+    return _JsonTable(path)
 
 
 def _flat(row: TaggedResponse, segments: Sequence[str]) -> dict[str, Any]:
     record = row.to_record()
-    tags = json.dumps(record["tags"], ensure_ascii=False)
-    return {name: record.get(name) for name in COLUMNS[:6]} | {
-        **{name: row.response.segments.get(name) for name in segments if name not in COLUMNS},
-        "status": row.status,
-        "tags": tags,
-        "model": row.model,
-        "taxonomy_version": row.taxonomy_version,
-        "error": row.error,
-    }
+    record["tags"] = json.dumps(record["tags"], ensure_ascii=False)
+    return {name: record.get(name) for name in (*FIELDS, *segments, *TAG_FIELDS)}
 
 
 class _JsonTable:
     def __init__(self, path: Path) -> None:
-        self.file = _open_for_text(path)
+        self.file = create_text(path)
 
     def write(self, rows: Sequence[TaggedResponse]) -> None:
         self.file.writelines(row.to_line() for row in rows)
@@ -235,10 +275,9 @@ class _JsonTable:
 
 class _CsvTable:
     def __init__(self, path: Path, segments: Sequence[str], delimiter: str) -> None:
-        self.file, self.segments = _open_for_text(path), segments
+        self.file, self.segments = create_text(path), segments
         self.writer = csv.writer(self.file, delimiter=delimiter)
-        names = [*COLUMNS[:6], *(s for s in segments if s not in COLUMNS), *TAG_FIELDS]
-        self.writer.writerow([defuse(name) for name in names])
+        self.writer.writerow([defuse(name) for name in (*FIELDS, *segments, *TAG_FIELDS)])
 
     def write(self, rows: Sequence[TaggedResponse]) -> None:
         for row in rows:
@@ -253,7 +292,7 @@ class _ParquetTable:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        text = [(name, pa.string()) for name in segments if name not in COLUMNS]
+        text = [(name, pa.string()) for name in segments]
         evidence = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("text", pa.string())]))
         tag = pa.struct(
             [
@@ -296,11 +335,3 @@ class _ParquetTable:
 
     def close(self) -> None:
         self.writer.close()
-
-
-def _open_for_text(path: Path) -> IO[str]:
-    import gzip
-
-    if path.suffix.lower() == ".gz":
-        return cast(IO[str], gzip.open(path, "wt", encoding="utf-8", newline=""))
-    return path.open("w", encoding="utf-8", newline="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
+from data.cells import whole_text
 from data.errors import InputError, NotFoundError
 from data.files import plain_reason
 from data.taxonomy_changes import MAX_LEVELS, Entry, Migration, check_migrations, is_code_id
 
 _MOST_CHARACTERS = 4 * 1024 * 1024
+_UNUSUAL = re.compile("[\\0-\x1f\x7f-\x9f\u2028\u2029\ufeff]")  # PyYAML folds some of these away
 
 __all__ = [
     "MAX_LEVELS",
@@ -122,12 +125,23 @@ class Taxonomy:
 
     def to_yaml(self) -> str:
         """Give the taxonomy as YAML that `read_taxonomy` reads back equal."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=100)
+        return yaml.dump(self.to_dict(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def parent_of(code_id: str) -> str | None:
     """Give the id one level up, None at the top."""
     return code_id.rpartition(".")[0] or None
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML of plain values, with texts that hold unusual line breaks in quotation marks, as escapes."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = '"' if _UNUSUAL.search(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 class _Loader(yaml.SafeLoader):
@@ -138,6 +152,10 @@ class _Loader(yaml.SafeLoader):
             # Merges of merges grow without bounds; a taxonomy has no use for them.
             raise yaml.MarkedYAMLError(problem="'<<' is not allowed", problem_mark=node.start_mark)
         super().flatten_mapping(node)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        value = super().construct_scalar(node)
+        return whole_text(value) if isinstance(value, str) else value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -228,7 +246,7 @@ def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int | None:
     line = None
     for part in place:
         if isinstance(node, yaml.MappingNode):
-            pair = next(((key, value) for key, value in node.value if key.value == part), None)
+            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
             if pair is None:
                 break
             line, node = pair[0].start_mark.line + 1, pair[1]
@@ -241,15 +259,16 @@ def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int | None:
 def _from_pydantic(error: ValidationError, path: str | Path, lines: Lines) -> InputError:
     first = error.errors(include_url=False, include_input=False)[0]
     place = first["loc"]
-    name = next((part for part in reversed(place) if isinstance(part, str)), "")
+    odd_key = first["type"] == "invalid_key"  # such as a number
+    name = str(place[-1]) if odd_key else next((p for p in reversed(place) if isinstance(p, str)), "")
     words = {
         "extra_forbidden": f"'{name}' is not a field of the format",
+        "invalid_key": f"'{name}' is not a field of the format",
         "missing": f"'{name}' is missing",
         "string_type": "it is not a text; put it in quotation marks",
-        "string_unicode": "it holds half an emoji (a lone surrogate)",
     }
     message = words.get(first["type"], first["msg"][:1].lower() + first["msg"][1:])
-    where = ".".join(str(part + 1) if isinstance(part, int) else part for part in place)
+    where = ".".join(str(part + 1) if isinstance(part, int) and not odd_key else str(part) for part in place)
     return InputError(f"{where}: {message}", file=path, row=lines(*place), column=name)
 
 

@@ -93,18 +93,24 @@ def check_migrations(
         for source in migration.sources:
             onward.setdefault(source, set()).update(t for t in migration.targets if t != source)
     for place, (migration, line) in enumerate(zip(migrations, lines, strict=True)):
-        wrong = _shape_error(migration, version)
-        named = [migration.add, migration.rename_label, migration.deprecate, *migration.targets]
-        for code in named if wrong is None else ():
-            if code is not None and code not in known and code not in onward:
-                wrong = f"a migration names '{code[:60]}', which is not among the codes"
-        for source in migration.sources if wrong is None else ():
-            if _leads_back(source, onward):
-                wrong = f"the migrations lead from '{source}' round to itself (a cycle)"
-            elif source in known and last_made.get(source, -1) < place:
-                wrong = f"'{source}' went away in version {migration.version} but is still among the codes"
+        made_later = {code for code, when in last_made.items() if when >= place}
+        wrong = _shape_error(migration, version) or _code_error(migration, known, onward, made_later)
         if wrong is not None:
             raise InputError(wrong, file=path, row=line, column="migrations")
+
+
+def _code_error(
+    migration: Migration, known: set[str], onward: dict[str, set[str]], made_later: set[str | None]
+) -> str | None:
+    for code in (migration.add, migration.rename_label, migration.deprecate, *migration.targets):
+        if code is not None and code not in known and code not in onward:
+            return f"a migration names '{code[:60]}', which is not among the codes"
+    for source in migration.sources:
+        if _leads_back(source, onward):
+            return f"the migrations lead from '{source}' round to itself (a cycle)"
+        if source in known - made_later:
+            return f"'{source}' went away in version {migration.version} but is still among the codes"
+    return None
 
 
 def _shape_error(migration: Migration, newest: int) -> str | None:

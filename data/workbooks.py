@@ -33,9 +33,11 @@ def _one_sentence(what: str) -> Callable[[Callable[[Path], Iterator[Row]]], Call
             rows = reader(path)
             try:
                 yield from rows
-            except (WhyscoreError, OSError, EOFError):
+            except (WhyscoreError, EOFError):
                 raise
             except Exception as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # the disk's own failure; pyarrow's errors of the content have no number
                 raise InputError(f"the file is not {what} that can be read", file=path) from error
 
         return guarded

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from random_responses import dense_mentions, random_responses
 
 from data.scale import CSAT5, NPS
 from model.cause_sums import CauseSums
 from model.hierarchy import Hierarchy
 from model.leave_one_out import FEW_MENTIONS, leave_one_out
 from model.mentions import ScoredResponses
+from tests.random_responses import dense_mentions, random_responses
 
 
 def impacts(responses, pseudo=(2.0, 1.0, 0.0)):

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from random_responses import random_responses
 
 from data.errors import InputError
 from data.responses import Response
 from data.scale import CSAT5, NPS
 from data.tags import Tag, TaggedResponse
 from model.mentions import MAX_SEGMENT_VALUES, ScoredResponses
+from tests.random_responses import random_responses
 
 
 def row(name, score, *tags, status=None, comment="words", person=None, weight=1.0, **segments):

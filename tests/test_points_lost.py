@@ -6,13 +6,13 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_responses import dense_contributions, dense_mentions, random_responses
 
 from data.scale import NPS
 from model.cause_sums import CauseSums
 from model.hierarchy import Hierarchy
 from model.mentions import ScoredResponses
 from model.points_lost import mean_interval, rule_of_three, student_quantile
+from tests.random_responses import dense_contributions, dense_mentions, random_responses
 
 
 def sums_of(responses):

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_responses import CODES, random_responses
 
 from data.scale import CES7, CSAT5, NPS
 from model.cause_sums import CauseSums
 from model.hierarchy import Hierarchy
 from model.mentions import ScoredResponses
 from model.root_causes import rank_by_segment, rank_from_sums, rank_root_causes
+from tests.random_responses import CODES, random_responses
 
 SHAPES = given(
     seed=st.integers(0, 10**6),
