@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select, tuple_
 
 from data.annotations import Polarity
+from data.cells import whole_text
 from data.errors import InputError
 from data.store_schema import UtcDateTime, responses, tags
 from data.tags import Status, TaggedResponse
@@ -127,13 +129,13 @@ def after_cursor(cursor: str, order: Order) -> ColumnElement[bool]:
         padded = cursor + "=" * (-len(cursor) % 4)
         position = json.loads(base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True))
         made_for, *score, moment, response_id = position
-        at = datetime.fromisoformat(moment)
-        fits = made_for == order and isinstance(response_id, str) and at.tzinfo is not None
-        if not fits or len(score) != (order == "lowest_score"):
-            raise ValueError("not a position in this order")
+        at = datetime.fromisoformat(moment).astimezone(UTC)
         rank = _LAST if score in ([], [None]) else float(score[0])
-    except (ValueError, TypeError, binascii.Error, RecursionError, OverflowError) as error:
-        raise InputError("the cursor is not one that a page of this order gave", column="cursor") from error
+        fits = made_for == order and len(score) == (order == "lowest_score") and math.isfinite(rank)
+        if not fits or whole_text(response_id) != response_id:
+            raise ValueError("not a position in this order")
+    except (ValueError, TypeError, binascii.Error, RecursionError, OverflowError):
+        raise InputError("the cursor is not one that a page of this order gave", column="cursor") from None
     older = tuple_(responses.c.moment, responses.c.response_id) < tuple_(
         literal(at, UtcDateTime()), literal(response_id)
     )

@@ -1,0 +1,14 @@
+"""Runs migrations on the connection that `data.store_engine.migrate` hands over, in its transaction."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from data.store_schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,  # SQLite changes a table by making it anew
+)
+context.run_migrations()

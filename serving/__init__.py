@@ -1,0 +1,1 @@
+"""Uses models: tagging, the HTTP API and the workspace page."""

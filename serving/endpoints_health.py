@@ -1,0 +1,33 @@
+"""Endpoints for whoever watches over the process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from serving.problems import declared
+from serving.schemas import Health, Readiness
+from serving.state import State
+
+router = APIRouter()
+
+
+@router.get(
+    "/healthz", operation_id="getHealth", summary="Is it up", response_model=Health, responses=declared()
+)
+def get_health() -> dict[str, str]:
+    """Answer; that is all, so a restart cannot help where this answers."""
+    return {"status": "ok"}
+
+
+@router.get(
+    "/readyz",
+    operation_id="getReadiness",
+    summary="Can it work",
+    response_model=Readiness,
+    responses=declared(503),
+)
+def get_readiness(state: State) -> dict[str, Any]:
+    """Tell whether the store can be reached and a model is loaded."""
+    return {"status": "ready", "model": state.tagger.name, "responses": state.store.count()}

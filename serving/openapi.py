@@ -1,0 +1,104 @@
+"""The API's OpenAPI document: FastAPI's own, with the bodies and the words that it cannot know of."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from data.tags import Evidence, Tag
+from data.taxonomy import ReasonCode
+from model.changes import Change
+from model.hotspots import Hotspot
+from model.metric import Metric
+from model.ranking import Impact, RootCause
+from serving.schemas import Problem, TagRequest, UpsertRequest
+
+_REF = "#/components/schemas/{model}"
+_BODIES: tuple[type[BaseModel], ...] = (TagRequest, UpsertRequest, Problem)
+_DATACLASSES: tuple[type, ...] = (
+    Change,
+    Evidence,
+    Hotspot,
+    Impact,
+    Metric,
+    ReasonCode,
+    RootCause,
+    Tag,
+)
+
+_WORDS = {
+    "Evidence": {
+        "start": "Where it begins in the comment, in Unicode code points.",
+        "end": "Where it ends: the first code point after it.",
+        "text": "The words themselves.",
+    },
+    "ReasonCode": {
+        "id": "Names the code for ever; dots give the hierarchy.",
+        "label": "Its name for people.",
+        "definition": "What it is, in a sentence.",
+        "includes": "What belongs to it.",
+        "excludes": "What does not, though one might think so.",
+        "examples": "Comments that mention it.",
+    },
+    "Tag": {
+        "code": "The reason code.",
+        "polarity": "Whether the comment blames, names or praises it.",
+        "probability": "The model's probability, from 0 to 1.",
+        "evidence": "The parts of the comment that carry it.",
+    },
+}
+
+
+def body_of(model: type[BaseModel], files: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Describe a body that `serving.uploads` reads: JSON of a shape, or one of some files."""
+    schema = {"$ref": _REF.format(model=model.__name__)}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schema}, **(files or {})},
+        }
+    }
+
+
+def file_body(media_types: Iterable[str]) -> dict[str, Any]:
+    """Describe whole files of some content types."""
+    return {media_type: {"schema": {}} for media_type in media_types}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Give an application's OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            description=app.description,
+            license_info=app.license_info,
+            routes=app.routes,
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
+        schemas.update(bodies["$defs"])
+        for kind in _DATACLASSES:
+            _describe_attributes(schemas[kind.__name__], inspect.getdoc(kind) or "")
+            for name, words in _WORDS.get(kind.__name__, {}).items():
+                schemas[kind.__name__]["properties"][name].setdefault("description", words)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _describe_attributes(schema: dict[str, Any], docstring: str) -> None:
+    """Move the words of a docstring's section ``Attributes`` to the properties that they are about."""
+    intro, _, attributes = docstring.partition("\nAttributes\n----------\n")
+    schema["description"] = intro.strip()
+    for names, words in re.findall(r"^(\S[^\n]*)\n((?:[ ]+[^\n]*\n?|\n)+)", attributes, re.MULTILINE):
+        for name in names.split(", "):
+            if name in schema["properties"]:
+                schema["properties"][name]["description"] = " ".join(words.split())

@@ -1,0 +1,156 @@
+"""Errors as problem documents (RFC 9457): one shape for every one of them, and never a comment in any.
+
+References
+----------
+Nottingham, M., Wilde, E. & Dalal, S. (2023). Problem Details for HTTP APIs. RFC 9457.
+Bryan, P., Zyp, K. & Nottingham, M. (2013). JavaScript Object Notation (JSON) Pointer. RFC 6901.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from data.cells import whole_text
+from data.errors import InputError, WhyscoreError
+from serving.schemas import FieldProblem, Problem
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 20
+"""Field errors in one document; a body with thousands of wrong items is told the first ones."""
+
+_WHEN = {
+    404: "There is no such thing.",
+    413: "The body is larger than this server takes.",
+    415: "The body's Content-Type is not one that this operation takes.",
+    422: "The input cannot be understood; the document names what and where.",
+    500: "Something went wrong on this side.",
+    503: "The store cannot be reached, or no model is loaded.",
+}
+
+_TITLES = {413: "Content too large"}  # Python's phrase for it depends on the version
+_DETAILS = {404: "there is nothing at this address", 405: "this address does not take this method"}
+
+log = logging.getLogger("whyscore.serving")
+
+
+class FieldError(InputError):
+    """A field of a JSON body that cannot be understood.
+
+    Parameters
+    ----------
+    message
+        As for `WhyscoreError`.
+    place
+        Keys and positions that lead to the field, such as ``("responses", 3, "score")``.
+    """
+
+    def __init__(self, message: str, place: Sequence[str | int]) -> None:
+        super().__init__(message)
+        self.place = tuple(place)
+
+
+class UnsupportedMediaError(WhyscoreError):
+    """A body of a kind that an operation does not take."""
+
+    exit_code = 2
+    status = 415
+    title = "Unsupported media type"
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Give the ``responses`` of an operation that may end in these problems, and in 500 as any may."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": _WHEN[status], "content": content} for status in (*statuses, 500)}
+
+
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """Give a problem as an HTTP response."""
+    return JSONResponse(
+        problem.model_dump(exclude_none=True), problem.status, headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+def new_problem(status: int, title: str, detail: str, **more: Any) -> Problem:
+    """Make a problem document; its type follows from the title."""
+    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    return Problem(
+        type=f"urn:whyscore:problem:{slug}",
+        title=title,
+        status=status,
+        detail=whole_text(detail),
+        **{key: whole_text(v) if isinstance(v, str) else v for key, v in more.items()},
+    )
+
+
+def unexpected() -> Response:
+    """Give the response to an error that nobody foresaw: it tells nothing of the inside."""
+    detail = "something went wrong on this side; the server's log says more"
+    return problem_response(new_problem(500, WhyscoreError.title, detail))
+
+
+def http_problem(error: HTTPException) -> Response:
+    """Give the response to an error of HTTP itself."""
+    title = _TITLES.get(error.status_code) or HTTPStatus(error.status_code).phrase.capitalize()
+    detail = _DETAILS.get(error.status_code, str(error.detail))
+    return problem_response(new_problem(error.status_code, title, detail), error.headers)
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Turn every foreseen error of an application into a problem document."""
+    app.add_exception_handler(WhyscoreError, _whyscore_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+
+
+def _whyscore_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, WhyscoreError)
+    if error.status >= 500:
+        log.error("%s %s: %s", request.method, request.url.path, error.message)
+        return problem_response(new_problem(error.status, error.title, error.message))
+    if isinstance(error, FieldError):
+        return problem_response(_fields_problem(error, [(error.message, ("body", *error.place))]))
+    if error.column is not None and error.row is None and error.file is None:
+        return problem_response(_fields_problem(error, [(error.message, ("query", error.column))]))
+    place = {"file": error.file, "row": error.row, "column": error.column}
+    return problem_response(new_problem(error.status, error.title, str(error), **place))
+
+
+def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem_response(
+        _fields_problem(InputError, [(found["msg"], found["loc"]) for found in error.errors()])
+    )
+
+
+def _fields_problem(
+    kind: WhyscoreError | type[WhyscoreError], found: Iterable[tuple[str, Sequence[str | int]]]
+) -> Problem:
+    """Give the problem of some fields: message and place of each, whose first part is body or query."""
+    fields = list(found)
+    errors = [_field(message, place) for message, place in fields[:MAX_ERRORS]]
+    first = errors[0]
+    more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
+    where = first.parameter or (first.pointer or "")[2:] or "body"
+    return new_problem(kind.status, kind.title, f"{where}: {first.detail}{more}", errors=errors)
+
+
+def _field(message: str, place: Sequence[str | int]) -> FieldProblem:
+    detail = whole_text(message[:1].lower() + message[1:]).removeprefix("value error, ")
+    if place[:1] == ("body",):
+        path = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place[1:])
+        return FieldProblem(detail=detail, pointer=whole_text(f"#{path}"))
+    return FieldProblem(detail=detail, parameter=str(place[1]))
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return http_problem(error)

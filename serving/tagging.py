@@ -1,0 +1,103 @@
+"""Responses to tagged responses: one bad comment is an error of its row, never of its batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data.errors import ModelError
+from data.responses import Response
+from data.settings import Settings
+from data.tags import Status, TaggedResponse
+from data.taxonomy import Taxonomy
+from model.comment_tagger import CommentTagger
+from model.registry import find_model
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """A model that is ready to tag responses; safe to share between threads.
+
+    Attributes
+    ----------
+    name
+        The model as answers name it, such as ``reason-codes/7``.
+    reader
+        The model itself.
+    max_comment_chars
+        A longer comment gets the status ``error``.
+    """
+
+    name: str
+    reader: CommentTagger
+    max_comment_chars: int
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The reason codes that the model was trained on."""
+        return self.reader.taxonomy
+
+    def tag(self, responses: Sequence[Response]) -> list[TaggedResponse]:
+        """Tag responses.
+
+        Parameters
+        ----------
+        responses
+            With or without a score or a comment.
+
+        Returns
+        -------
+        list of TaggedResponse
+            In the same order; each names the model and the taxonomy's version.
+        """
+        problems = [self._problem(response.comment) for response in responses]
+        readable = [
+            i
+            for i, r in enumerate(responses)
+            if r.comment is not None and r.comment.strip() and not problems[i]
+        ]
+        tags = dict(
+            zip(readable, self.reader.tag([responses[i].comment or "" for i in readable]), strict=True)
+        )
+        version = self.taxonomy.version
+        rows = []
+        for i, response in enumerate(responses):
+            if problems[i]:
+                rows.append(TaggedResponse(response, "error", (), self.name, version, problems[i]))
+            elif i not in tags:
+                rows.append(TaggedResponse(response, "no_comment", (), self.name, version))
+            else:
+                status: Status = "tagged" if tags[i] else "uncoded"
+                rows.append(TaggedResponse(response, status, tags[i], self.name, version))
+        return rows
+
+    def _problem(self, comment: str | None) -> str | None:
+        if comment is None:
+            return None
+        if len(comment) > self.max_comment_chars:
+            return f"the comment has {len(comment)} characters; {self.max_comment_chars} are the most"
+        if not comment.isascii() and any("\ud800" <= char <= "\udfff" for char in comment):
+            return "the comment holds half of a character (a lone surrogate)"
+        return None
+
+
+def load_tagger(uri: str | None, settings: Settings) -> Tagger:
+    """Find a model and make it ready.
+
+    Parameters
+    ----------
+    uri
+        As `model.registry.find_model` takes it; None for the champion.
+    settings
+        Registry, threads and limits.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model or it is broken.
+    """
+    location = find_model(uri, settings)
+    reader = CommentTagger.load(location.folder, settings.threads)
+    if not reader.description.codes:
+        raise ModelError("the model knows no reason codes", file=location.folder)
+    return Tagger(location.name, reader, settings.max_comment_chars)

@@ -1,0 +1,178 @@
+"""The public commands, end to end, on the tiny model."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.tags import read_tags
+from whyscore.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def whyscore(monkeypatch, capsys, tmp_path):
+    """Give a function that runs a command and gives (exit code, stdout, stderr)."""
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("WHYSCORE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WHYSCORE_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, home=None):
+        if home is not None:
+            monkeypatch.setenv("WHYSCORE_HOME", str(home))
+        monkeypatch.setattr(sys, "argv", ["whyscore", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return ended.value.code or 0, shown.out, shown.err
+
+    return run
+
+
+@pytest.fixture
+def answers(tmp_path):
+    path = tmp_path / "answers.csv"
+    lines = ["Response ID,Score,Why?,Date,Shop"]
+    for i in range(120):
+        comment = ("so the overcharged. then it was", "my the queue. it was so", "it was so very", "")[i % 4]
+        lines.append(
+            f"{i},{(3, 7, 9, 10)[i % 4]},{comment},2026-04-{i % 28 + 1:02},{'North' if i % 3 else 'Coast'}"
+        )
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+MAP = ("--map", "comment=Why?", "--map", "responded_at=Date")
+
+
+def test_from_answers_to_ranked_causes(whyscore, answers, trained_home, tmp_path):
+    code, out, err = whyscore("tag", answers, "-o", "tags.jsonl", *MAP, home=trained_home.home)
+    assert (code, out) == (0, "")
+    assert "120 responses tagged by reason-codes/1" in err
+    rows = list(read_tags(tmp_path / "tags.jsonl"))
+    assert {tag.code for row in rows for tag in row.tags} == {"billing.charge", "support.reach"}
+    assert rows[0].tags[0].evidence[0].text == "the overcharged"
+
+    code, out, _ = whyscore("rank", "tags.jsonl", "--json")
+    ranking = json.loads(out)
+    assert code == 0
+    parts = [row["points_lost"] for row in [*ranking["rows"], *ranking["buckets"].values()]]
+    assert sum(parts) == pytest.approx(100 - ranking["metric"]["value"], abs=1e-9)
+    assert [row["code"] for row in ranking["rows"]] == ["billing.charge", "support.reach"]
+
+    for ending in ("json", "csv", "html"):
+        code, out, err = whyscore("rank", "tags.jsonl", "--by", "Shop", "-o", f"report.{ending}")
+        assert code == 0
+        assert "billing.charge" in out
+        shown = "Charge" if ending == "html" else "billing.charge"
+        assert shown in (tmp_path / f"report.{ending}").read_text(encoding="utf-8")
+    assert "Shop = Coast" in out
+
+
+def test_tags_as_csv_and_parquet_rank_alike(whyscore, answers, trained_home):
+    rankings = []
+    for ending in ("jsonl", "csv", "parquet"):
+        assert whyscore("tag", answers, "-o", f"t.{ending}", *MAP, home=trained_home.home)[0] == 0
+        rankings.append(json.loads(whyscore("rank", f"t.{ending}", "--json")[1]))
+    assert rankings[0] == rankings[1] == rankings[2]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("Why?", "Wy?"), ["answers.csv", "'Why?'", "did you mean 'Wy?'"]),
+        (("0,3,", "0,13,"), ["answers.csv, row 2, column 'Score'", "13 is outside the NPS scale 0-10"]),
+        (("2026-04-03", "3.4.26"), ["row 4, column 'Date'", "--date-format"]),
+    ],
+)
+def test_a_typo_is_one_sentence(whyscore, answers, trained_home, tmp_path, change, words):
+    text = answers.read_text(encoding="utf-8").replace(*change, 1)
+    answers.write_text(text, encoding="utf-8")
+    code, out, err = whyscore("tag", answers, "-o", "tags.jsonl", *MAP, home=trained_home.home)
+    assert (code, out) == (2, "")
+    assert err.startswith("whyscore: ")
+    assert len(err.strip().splitlines()) == 1
+    assert all(word in err for word in words)
+    assert not (tmp_path / "tags.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tag", "nothing.csv", "-o", "t.jsonl"),
+        ("rank", "nothing.jsonl"),
+        ("rank", "answers.csv"),
+        ("topics", "nothing.csv"),
+        ("train", "nothing.jsonl", "--taxonomy", "nothing.yaml"),
+        ("evaluate", "nothing.jsonl"),
+        ("models", "promote", "7"),
+        ("models", "rollback"),
+        ("models", "compare", "1", "2"),
+        ("rank", "answers.csv", "--scale", "stars"),
+        ("tag", "answers.csv", "-o", "t.jsonl", "--map", "comment"),
+        ("serve", "--host", "0.0.0.0"),
+        ("demo", "--stop"),
+        ("frobnicate",),
+    ],
+)
+def test_wrong_use_ends_with_2_and_no_traceback(whyscore, answers, arguments):
+    code, out, err = whyscore(*arguments)
+    assert code == 2
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.strip()
+
+
+def test_a_wrong_setting_is_named(whyscore, monkeypatch):
+    monkeypatch.setenv("WHYSCORE_MAX_TOKENS", "lots")
+    code, _, err = whyscore("rank", "x.jsonl")
+    assert code == 2
+    assert "WHYSCORE_MAX_TOKENS" in err
+
+
+def test_train_evaluate_compare_promote_and_roll_back(whyscore, files, tiny_encoder, monkeypatch, tmp_path):
+    monkeypatch.setenv("WHYSCORE_MAX_TOKENS", "64")
+    train = (
+        "train",
+        files / "annotations.jsonl",
+        "--taxonomy",
+        files / "taxonomy.yaml",
+        "--encoder",
+        tiny_encoder,
+    )
+    code, out, _ = whyscore(*train, "--epochs", "1", "--json")
+    first = json.loads(out)
+    assert code == 0
+    assert first["model"] == "models:/reason-codes/1"
+    assert first["champion"]
+    assert whyscore(*train, "--epochs", "1", "--seed", "1", "--no-promote")[0] == 0
+    listed = json.loads(whyscore("models", "list", "--json")[1])
+    assert [(v["version"], v["champion"]) for v in listed] == [(2, False), (1, True)]
+    assert "reason-codes/2" in whyscore("models", "promote", "2")[2]
+    assert json.loads(whyscore("models", "rollback", "--json")[1]) == {"champion": 1, "before": 2}
+    compared = json.loads(whyscore("models", "compare", "1", "2", "--json")[1])
+    assert compared["f1"]["pair_micro_f1"]["a"] == first["evaluation"]["pair_micro_f1"]
+    evaluated = json.loads(whyscore("evaluate", files / "annotations.jsonl", "--json")[1])
+    assert evaluated["model"] == "reason-codes/1"
+    assert evaluated["left_out_as_seen"] + evaluated["comments"] == 600
+
+
+def test_an_unknown_code_in_annotations_is_named(whyscore, files, tmp_path):
+    lines = (files / "annotations.jsonl").read_text(encoding="utf-8").splitlines()
+    lines[4] = json.dumps({"response_id": "x", "comment": "x", "codes": [{"code": "billing.chrage"}]})
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    code, _, err = whyscore("train", "a.jsonl", "--taxonomy", files / "taxonomy.yaml")
+    assert code == 2
+    assert "a.jsonl, row 5, column 'codes'" in err
+    assert "billing.chrage" in err
+
+
+def test_help_and_version(whyscore):
+    code, out, _ = whyscore("--help")
+    assert code == 0
+    for command in ("demo", "train", "evaluate", "tag", "rank", "topics", "models", "serve"):
+        assert command in out
+    assert whyscore("--version")[1].startswith("whyscore 0.")

@@ -1,0 +1,98 @@
+import json
+import re
+
+import pytest
+from openapi_spec_validator import validate
+
+from data.settings import Settings
+from serving.api import create_app
+from tests.stubs import StubTagger
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    app = create_app(Settings(home=tmp_path_factory.mktemp("home")), StubTagger())
+    with app.state.service.store:
+        yield app.openapi()
+
+
+@pytest.fixture(scope="module")
+def operations(document):
+    return [operation for path in document["paths"].values() for operation in path.values()]
+
+
+def test_the_document_is_valid_openapi(document):
+    validate(document)
+
+
+def test_every_operation_of_the_contract_is_there(document):
+    assert {(method, path) for path, methods in document["paths"].items() for method in methods} == {
+        ("post", "/v1/tag"),
+        ("post", "/v1/responses"),
+        ("get", "/v1/responses"),
+        ("get", "/v1/root-causes"),
+        ("get", "/v1/findings"),
+        ("get", "/v1/segments"),
+        ("get", "/v1/taxonomy"),
+        ("get", "/healthz"),
+        ("get", "/readyz"),
+    }
+
+
+def test_operation_ids_are_names_and_each_is_used_once(operations):
+    ids = [operation["operationId"] for operation in operations]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)+", name) for name in ids)
+
+
+def test_every_operation_says_what_it_does_and_gives(operations):
+    for operation in operations:
+        assert operation["summary"]
+        assert operation["description"].endswith(".")
+        assert operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+        for parameter in operation.get("parameters", []):
+            assert parameter["description"].endswith(".")
+
+
+def test_every_operation_declares_its_problems_and_nothing_else(operations):
+    for operation in operations:
+        problems = {status: r for status, r in operation["responses"].items() if status != "200"}
+        assert "500" in problems
+        assert ("422" in problems) == ("parameters" in operation or "requestBody" in operation)
+        assert ({"413", "415"} <= problems.keys()) == ("requestBody" in operation)
+        for problem in problems.values():
+            assert problem["content"] == {
+                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+            }
+
+
+def test_bodies_are_described(document):
+    bodies = {
+        path: methods["post"]["requestBody"]
+        for path, methods in document["paths"].items()
+        if "post" in methods
+    }
+    assert set(bodies["/v1/tag"]["content"]) == {"application/json"}
+    assert set(bodies["/v1/responses"]["content"]) == {
+        "application/json",
+        "text/csv",
+        "text/tab-separated-values",
+        "application/x-ndjson",
+        "application/vnd.apache.parquet",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    }
+    assert all(body["required"] for body in bodies.values())
+
+
+def test_every_schema_and_property_has_words(document):
+    for name, schema in document["components"]["schemas"].items():
+        assert schema["description"], name
+        assert "---" not in schema["description"], name
+        for key, prop in schema.get("properties", {}).items():
+            assert prop.get("description"), f"{name}.{key}"
+
+
+def test_every_schema_is_used(document):
+    text = json.dumps(document)
+    for name in document["components"]["schemas"]:
+        assert f'"#/components/schemas/{name}"' in text, name

@@ -1,0 +1,161 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from data.scale import NPS
+from model.findings import find_all
+from model.mentions import ScoredResponses
+from model.periods import with_periods
+from model.root_causes import rank_by_segment, rank_root_causes
+from serving import ranking as ranking_room
+from tests.http_client import ROWS, ids, problem, served, store_of
+from tests.stubs import tagged
+
+
+@pytest.fixture
+def client(tmp_path):
+    with served(tmp_path) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    with served(tmp_path_factory.mktemp("home")) as client:
+        store_of(client).upsert(ROWS)
+        yield client
+
+
+def test_the_ranking_is_the_one_of_the_model_floor(filled):
+    answer = filled.get("/v1/root-causes", params={"by": "month"})
+    assert answer.status_code == 200, answer.text
+    reply = answer.json()
+    scored = ScoredResponses.from_tagged(with_periods(ROWS), NPS)
+    codes = filled.app.state.service.taxonomy.active
+    expected = json.loads(json.dumps(rank_root_causes(scored, codes=codes).to_dict()))
+    assert {name: reply[name] for name in expected} == expected
+    groups = {value: ranking.to_dict() for value, ranking in rank_by_segment(scored, "month").items()}
+    assert reply["groups"] == json.loads(json.dumps(groups))
+    assert set(reply["groups"]) == {"", "2026-03", "2026-04"}
+    assert reply["by"] == "month"
+    assert reply["models"] == {"stub/1": len(ROWS)}
+    shown = {row["code"] for row in (*reply["rows"], *reply["parents"])} | set(reply["buckets"])
+    assert set(reply["labels"]) == shown
+    assert reply["labels"]["pricing.too-expensive"] == "Too expensive"
+    assert reply["labels"]["pricing"] == "Pricing"
+
+
+@pytest.mark.parametrize(
+    ("params", "held"),
+    [
+        ({"segment": "region:South"}, lambda r: r.segments["region"] == "South"),
+        ({"segment": "Q1: plan:basic"}, lambda r: True),
+        ({"segment": "region:West"}, lambda r: False),
+        (
+            {"since": "2026-04-01"},
+            lambda r: r.responded_at and r.responded_at >= datetime(2026, 4, 1, tzinfo=UTC),
+        ),
+        (
+            {
+                "since": "2026-03-10T02:00:00+02:00",
+                "until": "2026-04-10T00:00:00Z",
+                "segment": "region:North",
+            },
+            lambda r: (
+                r.segments["region"] == "North"
+                and r.responded_at
+                and datetime(2026, 3, 10, tzinfo=UTC) <= r.responded_at < datetime(2026, 4, 10, tzinfo=UTC)
+            ),
+        ),
+    ],
+)
+def test_a_filtered_ranking_is_the_ranking_of_the_filtered_rows(filled, params, held):
+    rows = [row for row in with_periods(ROWS) if held(row.response)]
+    reply = filled.get("/v1/root-causes", params=params | {"by": "region"}).json()
+    expected = ScoredResponses.from_tagged(rows, NPS)
+    assert (reply["n_scored"], reply["n_unscored"]) == (expected.n, expected.unscored)
+    assert reply["metric"]["value"] == pytest.approx(rank_root_causes(expected).metric.value)
+    lost = {row.code: row.points_lost for row in rank_root_causes(expected).rows}
+    assert {row["code"]: row["points_lost"] for row in reply["rows"] if row["mentions"]} == pytest.approx(
+        lost
+    )
+    assert sum(group["n_unscored"] for group in reply["groups"].values()) <= expected.unscored
+    assert sum(group["n_scored"] for group in reply["groups"].values()) == expected.n
+
+
+def test_the_ranking_follows_the_store(client, monkeypatch):
+    assert client.get("/v1/root-causes").json()["metric"]["value"] is None
+    client.post("/v1/responses", json={"responses": [{"response_id": "r1", "score": 10}]})
+    assert client.get("/v1/root-causes").json()["metric"]["value"] == 100
+    monkeypatch.setattr(ranking_room, "rank_root_causes", None)  # what is kept needs no ranking
+    assert client.get("/v1/root-causes").json()["n_scored"] == 1
+    monkeypatch.undo()
+    client.post("/v1/responses", json={"responses": [{"response_id": "r1", "score": 0}]})
+    assert client.get("/v1/root-causes").json()["metric"]["value"] == -100
+
+
+@pytest.mark.parametrize("params", [{"by": "nope"}, {"segment": "nope:x"}])
+def test_a_segment_that_is_not_there_is_not_found(filled, params):
+    found = problem(filled.get("/v1/root-causes", params=params), 404)
+    assert found["errors"][0]["parameter"] == next(iter(params))
+
+
+def test_findings_are_those_of_the_model_floor(client):
+    """Here every South response is a detractor over one bill, so that there is something to find."""
+    rows = [
+        tagged(
+            f"r{i}",
+            0 if i % 4 == 0 else 9,
+            "Billed twice" if i % 4 == 0 else "fine",
+            segments={"region": "South" if i % 4 == 0 else "North"},
+            responded_at=datetime(2026, 4, 1 + i % 28, tzinfo=UTC),
+        )
+        for i in range(240)
+    ]
+    store_of(client).upsert(rows)
+    answer = client.get("/v1/findings")
+    assert answer.status_code == 200, answer.text
+    expected = find_all(ScoredResponses.from_tagged(with_periods(rows), NPS)).to_dict()
+    assert [(spot["segment"], spot["value"]) for spot in expected["hotspots"]] == [("region", "South")]
+    labels = {"billing.unexpected-charge": "Unexpected charge"}
+    assert answer.json() == json.loads(json.dumps(expected | {"labels": labels}))
+
+
+def test_segments_are_listed_with_months_and_weeks(filled):
+    found = {segment["name"]: segment for segment in filled.get("/v1/segments").json()["segments"]}
+    assert list(found) == sorted(["Q1: plan", "month", "region", "week"])
+    assert found["region"] == {
+        "name": "region",
+        "values": ["North", "South"],
+        "n_values": 2,
+        "derived": False,
+    }
+    assert found["month"] == {
+        "name": "month",
+        "values": ["2026-03", "2026-04"],
+        "n_values": 2,
+        "derived": True,
+    }
+
+
+def test_a_column_called_month_stays_what_it_is(client):
+    items = [{"response_id": "r1", "score": 1, "month": "April", "responded_at": "2026-04-06"}]
+    client.post("/v1/responses", json={"responses": items})
+    found = {segment["name"]: segment for segment in client.get("/v1/segments").json()["segments"]}
+    assert (found["month"]["values"], found["month"]["derived"]) == (["April"], False)
+    assert ids(client.get("/v1/responses", params={"segment": "month:April"})) == ["r1"]
+    assert set(client.get("/v1/root-causes", params={"by": "month"}).json()["groups"]) == {"April"}
+
+
+def test_a_column_with_too_many_values_is_no_segment_to_rank_by(client):
+    items = [{"response_id": i, "score": 1, "ticket": i} for i in range(1002)]
+    client.post("/v1/responses", json={"responses": items})
+    (segment,) = client.get("/v1/segments").json()["segments"]
+    assert (len(segment["values"]), segment["n_values"]) == (1000, 1002)
+    problem(client.get("/v1/root-causes", params={"by": "ticket"}), 422)
+
+
+def test_the_taxonomy_is_the_one_of_the_model(filled):
+    reply = filled.get("/v1/taxonomy").json()
+    assert (reply["name"], reply["version"]) == ("stub", 3)
+    assert [code["id"] for code in reply["codes"]] == reply["active"]

@@ -1,0 +1,5 @@
+"""``python -m whyscore``."""
+
+from whyscore.cli import main
+
+main()

@@ -1,0 +1,89 @@
+"""``serve``: the API and the page behind uvicorn."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any
+
+from data.errors import InputError
+from data.settings import Settings
+from whyscore.terminal import say
+
+
+def run_server(host: str, port: int, model: str | None, settings: Settings) -> None:
+    """Serve until interrupted.
+
+    Raises
+    ------
+    InputError
+        If the address is not to be had, or is open to others while `WHYSCORE_ALLOW_REMOTE` is not set.
+    """
+    import uvicorn
+
+    listener = listen(host, port, settings)
+    try:
+        app = make_app(model, settings)
+        say(f"Whyscore is at {address_of(listener)} (stop it with Ctrl-C)")
+        uvicorn.Server(server_config(app)).run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def server_config(app: Any) -> Any:
+    """Give uvicorn's settings: quiet, and without a log line for each request."""
+    import uvicorn
+
+    return uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="on")
+
+
+def make_app(model: str | None, settings: Settings) -> Any:
+    """Build the application with its model loaded; one that is not there yet leaves it not ready."""
+    from data.errors import ModelError
+    from serving.api import create_app
+    from serving.tagging import load_tagger
+
+    try:
+        tagger = load_tagger(model, settings)
+    except ModelError as error:
+        if model is not None:
+            raise
+        say(f"Serving without a model, so nothing can be tagged: {error}")
+        tagger = None
+    return create_app(settings, tagger=tagger)
+
+
+def listen(host: str, port: int, settings: Settings) -> socket.socket:
+    """Open the listening socket; raises `InputError` where it is not to be had."""
+    if not is_loopback(host) and not settings.allow_remote:
+        raise InputError(
+            f"{host} is open to other machines and the API asks nobody for a key; "
+            "set WHYSCORE_ALLOW_REMOTE=true where something in front of it does"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot listen on {host}:{port}: {reason}; choose another with --port") from error
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def address_of(listener: socket.socket) -> str:
+    """Give the URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"

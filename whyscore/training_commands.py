@@ -1,0 +1,184 @@
+"""``train``, ``evaluate`` and ``models``: wiring to the training floor."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from data.errors import MissingExtraError
+from data.settings import Settings
+from whyscore.terminal import print_json, print_table, progress_bar, say
+
+
+def run_training(
+    annotations: Path,
+    taxonomy: Path,
+    encoder: str | None,
+    seed: int,
+    epochs: int,
+    promote: bool,
+    as_json: bool,
+    settings: Settings,
+) -> None:
+    """Train, register, and show what the new version reaches on its held-out part."""
+    try:
+        import torch  # noqa: F401  # the command needs it; say so before anything else
+    except ImportError as error:
+        raise MissingExtraError("training", "train") from error
+    from model.fitting import FitSettings
+    from training.pipeline import train
+
+    start = time.monotonic()
+    with progress_bar("Fine-tuning") as tell:
+        trained = train(
+            annotations,
+            taxonomy,
+            settings,
+            encoder=encoder,
+            fit=FitSettings(seed=seed, epochs=epochs),
+            make_champion=promote,
+            on_progress=lambda p: tell(p.step, p.steps, f"epoch {p.epoch}  loss {p.loss:.3f}"),
+            on_stage=lambda stage: None if as_json else say(f"{stage} ..."),
+        )
+    figures = trained.evaluation.to_dict()
+    uri = f"models:/{settings.model_name}/{trained.registered.version}"
+    if as_json:
+        print_json(
+            {
+                "model": uri,
+                "champion": trained.registered.champion,
+                "seconds": round(time.monotonic() - start, 1),
+                "training": trained.summary,
+                "evaluation": figures,
+            }
+        )
+        return
+    show_evaluation(figures, f"{uri} on its held-out part")
+    say(f"Registered {uri}{' and made it the champion' if trained.registered.champion else ''}.")
+
+
+def run_evaluation(annotations: Path, model: str | None, as_json: bool, settings: Settings) -> None:
+    """Measure a model on annotated comments that it has not seen."""
+    from model.registry import find_model
+    from training.pipeline import evaluate_file
+
+    location = find_model(model, settings)
+    result = evaluate_file(annotations, location.folder, settings)
+    figures = result.evaluation.to_dict()
+    if as_json:
+        print_json({"model": location.name, "left_out_as_seen": result.seen, **figures})
+        return
+    show_evaluation(figures, f"{location.name} on {annotations.name}")
+    if result.seen:
+        say(f"{result.seen} comments were left out: the model was fitted on them.")
+
+
+def show_evaluation(figures: dict[str, Any], title: str) -> None:
+    """Print the overall figures and one row for each code."""
+    rows = [
+        [
+            code,
+            _share(score["precision"]),
+            _share(score["recall"]),
+            _share(score["f1"]),
+            str(score["support"]),
+        ]
+        for code, score in sorted(figures["codes"].items(), key=lambda item: -item[1]["support"])
+        if score["support"]
+    ]
+    print_table(title, ["code", "precision", "recall", "F1", "comments"], rows, {1, 2, 3, 4})
+    say(
+        f"{figures['comments']} comments: (code, polarity) micro-F1 {_share(figures['pair_micro_f1'])}, "
+        f"macro-F1 {_share(figures['pair_macro_f1'])}; "
+        f"code alone {_share(figures['code_micro_f1'])}, {_share(figures['code_macro_f1'])}"
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def run_list(as_json: bool, settings: Settings) -> None:
+    """List the registered versions."""
+    from training.registration import list_versions
+
+    versions = list_versions(settings)
+    if as_json:
+        print_json(
+            [
+                {
+                    "version": v.version,
+                    "champion": v.champion,
+                    "created": _moment(v.created_ms),
+                    "run_id": v.run_id,
+                    "pair_micro_f1": v.metrics.get("pair_micro_f1"),
+                    "pair_macro_f1": v.metrics.get("pair_macro_f1"),
+                    "annotations": v.params.get("annotations"),
+                    "taxonomy_version": v.params.get("taxonomy_version"),
+                }
+                for v in versions
+            ]
+        )
+        return
+    if not versions:
+        say("No version is registered yet; train one with: whyscore train ANNOTATIONS --taxonomy T.yaml")
+        return
+    rows = [
+        [
+            str(v.version),
+            "champion" if v.champion else "",
+            _moment(v.created_ms),
+            _share(v.metrics.get("pair_micro_f1")),
+            _share(v.metrics.get("pair_macro_f1")),
+            v.params.get("annotations", "-"),
+            v.params.get("taxonomy_version", "-"),
+        ]
+        for v in versions
+    ]
+    columns = ["version", "", "created", "micro-F1", "macro-F1", "annotations", "taxonomy"]
+    print_table(settings.model_name, columns, rows, {3, 4, 5, 6})
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
+
+
+def run_promotion(version: int | None, as_json: bool, settings: Settings) -> None:
+    """Make a version the champion; None goes back to the former one."""
+    from training.registration import current_champion, promote, rollback
+
+    before = current_champion(settings)
+    if version is None:
+        version = rollback(settings)
+    else:
+        promote(version, settings)
+    if as_json:
+        print_json({"champion": version, "before": before})
+        return
+    say(f"The champion is {settings.model_name}/{version}" + (f" (was {before})." if before else "."))
+
+
+def run_comparison(a: int, b: int, as_json: bool, settings: Settings) -> None:
+    """Show the held-out figures of two versions side by side."""
+    from training.registration import read_evaluation
+
+    left, right = read_evaluation(a, settings), read_evaluation(b, settings)
+    names = ("pair_micro_f1", "pair_macro_f1", "code_micro_f1", "code_macro_f1")
+    codes = sorted(set(left["codes"]) | set(right["codes"]))
+    both = [(name, left.get(name), right.get(name)) for name in names]
+    both += [(c, left["codes"].get(c, {}).get("f1"), right["codes"].get(c, {}).get("f1")) for c in codes]
+    if as_json:
+        print_json({"a": a, "b": b, "f1": {name: {"a": x, "b": y} for name, x, y in both}})
+        return
+    rows = [
+        [name, _share(x), _share(y), "-" if x is None or y is None else f"{y - x:+.3f}"]
+        for name, x, y in both
+    ]
+    print_table(
+        f"F1 of {settings.model_name} on each version's own held-out part",
+        ["", f"version {a}", f"version {b}", "change"],
+        rows,
+        {1, 2, 3},
+    )
