@@ -136,28 +136,21 @@ def find_changes(responses: ScoredResponses, *, q: float = 0.10, seed: int = 0) 
     series = _Series.of(weeks, contributions)
     if not series.shapes:
         return []
-    worth = series.design.scores(contributions, series.partition) ** 2 - series.price
-    best = worth.argmax(axis=1)
-    found = [_measure(contributions, series, code, int(fit)) for code, fit in enumerate(best)]
-    p_values = np.array(
-        [
-            series.p_value(contributions, code, float(worth[code, fit]), seed) if found[code][1] else 1.0
-            for code, fit in enumerate(best)
-        ]
-    )
-    rates = q_values(p_values)
-    changes = [
-        _change(
-            contributions.codes[code],
-            series,
-            int(best[code]),
-            found[code][0],
-            float(p_values[code]),
-            float(rates[code]),
-        )
-        for code in np.flatnonzero(rates <= q).tolist()
-    ]
+    changes = [change for change in _fitted(contributions, series, seed) if change.q_value <= q]
     return sorted(changes, key=lambda change: (-round(abs(change.points), 9), change.code))
+
+
+def _fitted(contributions: Contributions, series: _Series, seed: int) -> list[Change]:
+    """Give the best fit of every code."""
+    worth = series.design.scores(contributions, series.partition) ** 2 - series.price
+    best = worth.argmax(axis=1).tolist()
+    sizes = [_measure(contributions, series, code, fit) for code, fit in enumerate(best)]
+    p_values = [
+        series.p_value(contributions, code, float(worth[code, best[code]]), seed) if shown else 1.0
+        for code, (_, shown) in enumerate(sizes)
+    ]
+    columns = zip(contributions.codes, best, sizes, p_values, q_values(p_values).tolist(), strict=True)
+    return [_change(code, series, fit, size, p, rate) for code, fit, (size, _), p, rate in columns]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,17 +15,23 @@ from safetensors.torch import load_file, save_file
 
 from data.annotations import Target
 from data.errors import ModelError
+from data.taxonomy import ReasonCode
 from model.decision import decide, tune_thresholds
 from model.description import ModelDescription, read_description
 from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_encoder
 from model.fitting import FitResult, FitSettings, Fold, Progress, fit_network, predict_network
 from model.labels import LabelSpace
-from model.network import ReasonCodeNetwork
-from model.tokens import tokenize
+from model.network import ReasonCodeNetwork, start_from_definitions
+from model.tokens import pad, tokenize
 
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 ENCODER_FOLDER = "encoder"
+
+
+def code_texts(code: ReasonCode) -> list[str]:
+    """Give the texts that say what a code is: name and definition, what it includes, examples."""
+    return [f"{code.name}. {code.definition}".strip(), *code.includes, *code.examples]
 
 
 class ReasonCodeClassifier:
@@ -41,6 +47,8 @@ class ReasonCodeClassifier:
         How to fine-tune.
     max_tokens
         Comments are read up to this many tokens.
+    definitions
+        For each code, texts that say what it is (see `code_texts`); the fit starts from them.
 
     Attributes
     ----------
@@ -56,7 +64,9 @@ class ReasonCodeClassifier:
         encoder: str | None = None,
         settings: FitSettings | None = None,
         max_tokens: int = 256,
+        definitions: Sequence[Sequence[str]] | None = None,
     ) -> None:
+        self.definitions = definitions
         self.labels = LabelSpace(tuple(codes))
         self.encoder = encoder
         self.settings = settings or FitSettings()
@@ -182,6 +192,19 @@ class ReasonCodeClassifier:
             max_tokens=limit,
             pad_id=int(getattr(config, "pad_token_id", None) or 0),
         )
+        if self.definitions is not None and len(self.definitions) > 1:
+            vectors = [self._mean_state(texts) for texts in self.definitions]
+            start_from_definitions(self.network_, torch.stack(vectors))
+
+    def _mean_state(self, texts: Sequence[str]) -> torch.Tensor:
+        """Give the direction of the mean of some texts, each the mean of its token states."""
+        ids, mask = (torch.from_numpy(part) for part in pad(tokenize(self._tokenizer, texts), 0))
+        backbone = self._fitted_network().backbone.eval()
+        with torch.inference_mode():
+            states = backbone(input_ids=ids, attention_mask=mask).last_hidden_state
+        real = mask.unsqueeze(-1).float()
+        means = torch.nn.functional.normalize((states * real).sum(1) / real.sum(1), dim=-1)
+        return torch.nn.functional.normalize(means.mean(0), dim=-1).clone()
 
     def _fold(self, comments: Sequence[str], targets: Sequence[Target]) -> Fold:
         return Fold(tokenize(self._tokenizer, comments), *self.labels.encode(targets))

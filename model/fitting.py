@@ -32,7 +32,10 @@ class FitSettings:
     batch_size
         Comments in a step.
     encoder_rate, head_rate
-        Peak learning rates of AdamW (Loshchilov and Hutter 2019).
+        Peak learning rates of AdamW (Loshchilov and Hutter 2019); a set of fewer than `small` comments
+        learns at twice these, which the sample's few steps need (see ``docs/quality.md``).
+    small
+        Comments below which a set counts as small.
     weight_decay, warmup, clip
         Of AdamW; share of steps that the rate rises; greatest gradient norm.
     patience
@@ -50,10 +53,11 @@ class FitSettings:
     batch_size: int = 32
     encoder_rate: float = 1e-4
     head_rate: float = 1e-3
+    small: int = 2500
     weight_decay: float = 0.01
     warmup: float = 0.1
     clip: float = 1.0
-    patience: int = 2
+    patience: int = 3
     seed: int = 0
     threads: int | None = None
     precision: str = "auto"
@@ -154,7 +158,7 @@ def fit_network(
     lengths = np.array([len(comment.ids) for comment in train.comments])
     epochs = settings.passes(len(lengths))
     steps = epochs * max(1, -(-len(lengths) // settings.batch_size))
-    optimizer, schedule = _optimizer(network, settings, steps)
+    optimizer, schedule = _optimizer(network, settings, steps, 2.0 if len(lengths) < settings.small else 1.0)
     history: list[dict[str, float]] = []
     best: tuple[float, int, dict[str, torch.Tensor]] | None = None
     step = 0
@@ -185,14 +189,14 @@ def fit_network(
 
 
 def _optimizer(
-    network: ReasonCodeNetwork, settings: FitSettings, steps: int
+    network: ReasonCodeNetwork, settings: FitSettings, steps: int, haste: float
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     groups = []
     for name, parameter in network.named_parameters():
         rate = settings.encoder_rate if name.startswith("backbone.") else settings.head_rate
         decays = parameter.ndim > 1 and not name.endswith("bias")
         decay = settings.weight_decay if decays else 0.0
-        groups.append({"params": [parameter], "lr": rate, "weight_decay": decay})
+        groups.append({"params": [parameter], "lr": haste * rate, "weight_decay": decay})
     optimizer = torch.optim.AdamW(groups, fused=True)
     rise = max(1.0, settings.warmup * steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(

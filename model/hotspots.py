@@ -83,8 +83,9 @@ def find_hotspots(responses: ScoredResponses, *, q: float = 0.10, method: Method
 
     Tested is each value of each segment (see `segments_to_search`) where ten respondents mention the code
     or that has fifty responses; blank values are not tested, but count among "all other responses". The
-    test is that of `model.contrasts`, two-sided; a value in which less is lost enters as p = 1, as does one
-    with fewer than five respondents behind it, so that these never make it easier for others to be flagged.
+    test is that of `model.contrasts`, two-sided. A value in which less is lost enters as p = 1, so that it
+    never makes it easier for others to be flagged; so do a value with fewer than five respondents behind
+    it, and one with too few mentions to be tested, since only the data tell that they are few.
 
     A hotspot of one segment shows in every segment that goes with it: where Broadband is mostly in Setup, a
     trouble of Setup shows in Broadband. So of the values that pass at first, each code keeps the one with

@@ -7,6 +7,10 @@ from torch import nn
 
 from data.annotations import POLARITIES
 
+# Lengths at which a definition's direction enters; token states of MiniLM are about 9 long.
+QUERY_START = 2.0
+UNIT_START = 0.5
+
 
 class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-checked here: see pyproject
     """Scores every (code, polarity) pair of a comment and says which tokens each code looked at.
@@ -61,6 +65,23 @@ class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-c
         both = torch.cat([gathered, mean.unsqueeze(1).expand_as(gathered)], dim=-1)
         logits = torch.einsum("ncw,cpw->ncp", self.dropout(both), self.weight.to(states.dtype))
         return logits.float() + self.bias, attention
+
+
+def start_from_definitions(network: ReasonCodeNetwork, definitions: torch.Tensor) -> None:
+    """Point each code's query and units at what its definition says, so that few examples go far.
+
+    Parameters
+    ----------
+    network
+        Changed in place, before it is fitted.
+    definitions
+        A vector of length 1 for each code, shape (n_codes, width), in the space of the token states.
+    """
+    apart = definitions - definitions.mean(dim=0, keepdim=True)  # what sets a code apart from the others
+    apart = nn.functional.normalize(apart, dim=-1)
+    with torch.no_grad():
+        network.query.copy_(QUERY_START * apart)
+        network.weight += UNIT_START * torch.cat([apart, apart], dim=-1).unsqueeze(1)
 
 
 def masked_loss(logits: torch.Tensor, present: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

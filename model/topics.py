@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import warnings
 from collections.abc import Iterable, Sequence
@@ -157,6 +158,8 @@ class TopicModel:
         text = json.dumps(topics.to_dict(), ensure_ascii=False, indent=2)
         (folder / "topics.json").write_text(text + "\n", encoding="utf-8")
         if self.model_ is not None:
+            # It warns that no embedding model is saved: that is the encoder, which is resolved by name.
+            logging.getLogger("BERTopic").setLevel(logging.ERROR)
             self.model_.save(
                 str(folder / "bertopic"),
                 serialization="safetensors",

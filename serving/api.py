@@ -14,7 +14,7 @@ from data.settings import Settings
 from data.store import Store
 from serving import endpoints_health, endpoints_reading, endpoints_tagging, page
 from serving.ingest import ResponseTagger
-from serving.middleware import BodyLimit, SecurityHeaders, UnexpectedErrors
+from serving.middleware import BodyLimit, LocalHosts, SecurityHeaders, UnexpectedErrors
 from serving.openapi import describe
 from serving.problems import handle_errors
 from serving.ranking import StoredRanking
@@ -70,6 +70,8 @@ def create_app(
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_mb * 2**20)
     app.add_middleware(UnexpectedErrors)
+    if not settings.allow_remote:
+        app.add_middleware(LocalHosts)
     app.add_middleware(SecurityHeaders)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's manual does
     return app

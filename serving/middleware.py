@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import traceback
 
 from starlette.datastructures import MutableHeaders
@@ -40,6 +41,37 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+class LocalHosts:
+    """Refuses a request whose Host is not this machine's own name with 421.
+
+    Otherwise a web page could point a name of its own at 127.0.0.1 (DNS rebinding) and read the comments.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on if it was meant for this machine."""
+        if scope["type"] == "http":
+            host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+            name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+            if not is_loopback(name.strip("[]")):
+                refusal = HTTPException(421, "this server answers to localhost alone")
+                await http_problem(refusal)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or address is this machine's own, which no other can reach."""
+    if host.casefold() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class BodyLimit:

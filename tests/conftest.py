@@ -103,7 +103,13 @@ def fit_settings():
     from model.fitting import FitSettings
 
     return FitSettings(
-        epochs=8, least_steps=1, batch_size=32, encoder_rate=2e-3, head_rate=5e-3, threads=1, precision="fp32"
+        epochs=8,
+        least_steps=1,
+        batch_size=32,
+        encoder_rate=1e-3,
+        head_rate=2.5e-3,
+        threads=1,
+        precision="fp32",
     )
 
 

@@ -15,7 +15,7 @@ SECRET = "my secret account 4711"
 @contextmanager
 def served(home, tagger=None, **more):
     app = create_app(Settings(home=home, max_body_mb=1, **more), tagger or StubTagger())
-    with app.state.service.store, TestClient(app) as client:
+    with app.state.service.store, TestClient(app, base_url="http://localhost") as client:
         yield client
 
 

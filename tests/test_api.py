@@ -47,7 +47,7 @@ def test_without_a_model_it_is_up_but_not_ready(tmp_path):
     store.upsert([tagged("r1"), tagged("r2", 10, None)])
     app = create_app(Settings(home=tmp_path / "home"), StubTagger(), store)
     object.__setattr__(app.state.service, "loaded", "there is no champion yet")
-    with store, TestClient(app) as client:
+    with store, TestClient(app, base_url="http://localhost") as client:
         assert client.get("/healthz").status_code == 200
         assert problem(client.get("/readyz"), 503)["detail"] == "there is no champion yet"
         problem(client.post("/v1/tag", json={"responses": []}), 503)
@@ -123,7 +123,7 @@ from data.settings import Settings
 from serving.api import create_app
 from tests.stubs import StubTagger
 with tempfile.TemporaryDirectory() as home:
-    client = TestClient(create_app(Settings(home=home), StubTagger()))
+    client = TestClient(create_app(Settings(home=home), StubTagger()), base_url="http://localhost")
     items = [{"response_id": "r1", "score": 3, "comment": "Billed"}]
     client.post("/v1/responses", json={"responses": items}).raise_for_status()
     client.get("/v1/root-causes").raise_for_status()
@@ -135,3 +135,14 @@ print(*{"torch", "sentence_transformers", "bertopic", "transformers"} & set(sys.
 def test_serving_imports_none_of_the_training_packages():
     done = subprocess.run([sys.executable, "-c", LIGHT], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8000", 200), ("127.0.0.1", 200), ("[::1]:8000", 200), ("evil.example", 421), ("", 421)],
+)
+def test_only_this_machines_own_names_are_answered(tmp_path, host, status):
+    with served(tmp_path) as client:
+        assert client.get("/healthz", headers={"Host": host}).status_code == status
+    with served(tmp_path, allow_remote=True) as client:
+        assert client.get("/healthz", headers={"Host": host}).status_code == 200

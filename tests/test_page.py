@@ -48,7 +48,7 @@ def elements():
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     app = create_app(Settings(home=tmp_path_factory.mktemp("home")), StubTagger())
-    with app.state.service.store as store, TestClient(app) as client:
+    with app.state.service.store as store, TestClient(app, base_url="http://localhost") as client:
         store.upsert([tagged(f"r{i}", i % 11, segments={"region": "North"}) for i in range(30)])
         yield client
 

@@ -18,7 +18,7 @@ from data.errors import InputError
 from data.settings import Settings
 from data.taxonomy import Taxonomy, read_taxonomy
 from data.text import text_hash
-from model.classifier import ReasonCodeClassifier
+from model.classifier import ReasonCodeClassifier, code_texts
 from model.comment_tagger import CommentTagger
 from model.description import TAXONOMY
 from model.fitting import FitSettings, Progress
@@ -115,7 +115,9 @@ def train(
     comments = data.comments
     split = split_by_text(comments)
     plan = dataclasses.replace(fit or FitSettings(), threads=settings.threads)
-    classifier = ReasonCodeClassifier(data.taxonomy.active, encoder, plan, settings.max_tokens)
+    codes = data.taxonomy.active
+    texts = [code_texts(data.taxonomy[code]) for code in codes]
+    classifier = ReasonCodeClassifier(codes, encoder, plan, settings.max_tokens, texts)
     stage("Fine-tuning")
     validation = (pick(comments, split.validation), pick(data.targets, split.validation))
     classifier.fit(pick(comments, split.train), pick(data.targets, split.train), validation, on_progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from typing import Any
 
@@ -39,22 +38,20 @@ def server_config(app: Any) -> Any:
 
 def make_app(model: str | None, settings: Settings) -> Any:
     """Build the application with its model loaded; one that is not there yet leaves it not ready."""
-    from data.errors import ModelError
     from serving.api import create_app
     from serving.tagging import load_tagger
 
-    try:
-        tagger = load_tagger(model, settings)
-    except ModelError as error:
-        if model is not None:
-            raise
-        say(f"Serving without a model, so nothing can be tagged: {error}")
-        tagger = None
-    return create_app(settings, tagger=tagger)
+    app = create_app(settings, tagger=load_tagger(model, settings) if model is not None else None)
+    loaded = app.state.service.loaded
+    if isinstance(loaded, str):
+        say(f"Serving without a model, so nothing can be tagged: {loaded}")
+    return app
 
 
 def listen(host: str, port: int, settings: Settings) -> socket.socket:
     """Open the listening socket; raises `InputError` where it is not to be had."""
+    from serving.middleware import is_loopback
+
     if not is_loopback(host) and not settings.allow_remote:
         raise InputError(
             f"{host} is open to other machines and the API asks nobody for a key; "
@@ -71,16 +68,6 @@ def listen(host: str, port: int, settings: Settings) -> socket.socket:
         reason = error.strerror or str(error)
         raise InputError(f"cannot listen on {host}:{port}: {reason}; choose another with --port") from error
     return listener
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def address_of(listener: socket.socket) -> str:
