@@ -88,14 +88,12 @@ def uncoded_comments(rows: Iterable[TaggedResponse], scale: Scale) -> list[Uncod
     found: dict[str, UncodedComment | None] = {}
     for row in rows:
         response = row.response
-        keep = row.status == "uncoded" and response.comment and response.score is not None
-        loss = float(scale.loss([response.score])[0]) if keep else 0.0
-        enough = bool(keep) and len(normalise(response.comment or "").split()) >= _LEAST_WORDS
-        found[response.response_id] = (
-            UncodedComment(response.response_id, response.comment or "", loss)
-            if enough and loss > 0
-            else None
-        )
+        found[response.response_id] = None
+        if row.status != "uncoded" or response.comment is None or response.score is None:
+            continue
+        loss = float(scale.loss([response.score])[0])
+        if loss > 0 and len(normalise(response.comment).split()) >= _LEAST_WORDS:
+            found[response.response_id] = UncodedComment(response.response_id, response.comment, loss)
     return [comment for comment in found.values() if comment is not None]
 
 
