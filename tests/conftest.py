@@ -147,3 +147,51 @@ def trained_home(tmp_path_factory, files, tiny_encoder, fit_settings):
         fit=fit_settings,
     )
     return settings
+
+
+@pytest.fixture
+def client(tmp_path):
+    """A client of an empty service of its own."""
+    from tests.http_client import served
+
+    with served(tmp_path) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A client of a service that the tests of a file share and leave alone."""
+    from tests.http_client import served
+
+    with served(tmp_path_factory.mktemp("home")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A client of a service whose store holds `tests.http_client.ROWS`."""
+    from tests.http_client import ROWS, served, store_of
+
+    with served(tmp_path_factory.mktemp("home")) as client:
+        store_of(client).upsert(ROWS)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory):
+    from data.store import Store
+
+    with Store.open(f"sqlite:///{tmp_path_factory.mktemp('store')}/s.sqlite") as store:
+        yield store
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Give a function that writes a file of that name and content."""
+
+    def write_file(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write_file

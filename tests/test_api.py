@@ -15,25 +15,6 @@ from tests.stubs import StubTagger, tagged
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
-def client(tmp_path):
-    with served(tmp_path) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("home")) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("home")) as client:
-        store_of(client).upsert(ROWS)
-        yield client
-
-
 # Whoever watches, and what goes wrong.
 
 

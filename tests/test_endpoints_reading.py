@@ -1,25 +1,6 @@
 import pytest
 
-from tests.http_client import ROWS, ids, problem, served, store_of
-
-
-@pytest.fixture
-def client(tmp_path):
-    with served(tmp_path) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("home")) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("home")) as client:
-        store_of(client).upsert(ROWS)
-        yield client
+from tests.http_client import ROWS, ids, problem
 
 
 def test_the_comments_behind_a_cause(filled):

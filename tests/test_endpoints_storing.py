@@ -6,19 +6,7 @@ import pandas as pd
 import pytest
 
 from data.store import Store
-from tests.http_client import SECRET, problem, served, store_of
-
-
-@pytest.fixture
-def client(tmp_path):
-    with served(tmp_path) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("home")) as client:
-        yield client
+from tests.http_client import SECRET, problem, store_of
 
 
 def test_responses_are_stored_when_the_answer_comes(client):

@@ -5,20 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.http_client import SECRET, post_json, problem, served, store_of
+from tests.http_client import SECRET, post_json, problem, store_of
 from tests.stubs import StubTagger, response
-
-
-@pytest.fixture
-def client(tmp_path):
-    with served(tmp_path) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("home")) as client:
-        yield client
 
 
 def test_tag_gives_records_as_a_tags_file_has_them(client):

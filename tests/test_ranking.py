@@ -9,21 +9,8 @@ from model.mentions import ScoredResponses
 from model.periods import with_periods
 from model.root_causes import rank_by_segment, rank_root_causes
 from serving import ranking as ranking_room
-from tests.http_client import ROWS, ids, problem, served, store_of
+from tests.http_client import ROWS, ids, problem, store_of
 from tests.stubs import tagged
-
-
-@pytest.fixture
-def client(tmp_path):
-    with served(tmp_path) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("home")) as client:
-        store_of(client).upsert(ROWS)
-        yield client
 
 
 def test_the_ranking_is_the_one_of_the_model_floor(filled):

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, text
+from sqlalchemy import event
 
 from data.responses import Response
 from data.store import Store, UpsertResult
 from data.store_rows import canonical
 from data.tags import STATUSES, Evidence, Tag, TaggedResponse
+from tests.stores import emptied
 from tests.stubs import response, tagged
 
 
@@ -55,19 +56,6 @@ rows = st.builds(
     st.none() | st.integers(1, 9),
     st.none() | words,
 )
-
-
-@pytest.fixture(scope="module")
-def shared_store(tmp_path_factory):
-    with Store.open(f"sqlite:///{tmp_path_factory.mktemp('store')}/s.sqlite") as store:
-        yield store
-
-
-def emptied(store):
-    """Take everything out of a store: opening a new one for each example would be slow."""
-    with store._writer.begin() as connection:
-        connection.execute(text("DELETE FROM responses"))
-    return store
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
 
 from data.errors import InputError
 from data.store import Store
+from tests.stores import emptied
 from tests.stubs import tagged
 
 
@@ -25,19 +25,6 @@ def store(url):
 
 def ids(page):
     return [row.response.response_id for row in page.rows]
-
-
-@pytest.fixture(scope="module")
-def shared_store(tmp_path_factory):
-    with Store.open(f"sqlite:///{tmp_path_factory.mktemp('store')}/s.sqlite") as store:
-        yield store
-
-
-def emptied(store):
-    """Take everything out of a store: opening a new one for each example would be slow."""
-    with store._writer.begin() as connection:
-        connection.execute(text("DELETE FROM responses"))
-    return store
 
 
 @pytest.fixture

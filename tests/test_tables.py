@@ -6,7 +6,6 @@ import io
 import json
 import tracemalloc
 
-import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from data.errors import InputError, NotFoundError, WhyscoreError
 from data.tables import FORMATS, parse_json_object, read_rows, table_format
+from tests.tables_on_disk import as_xlsx, cells_of, sentence
 
 COLUMNS = ["id", "score", "comment"]
 VALUES = [
@@ -29,40 +29,6 @@ def as_csv(delimiter=",", end="\r\n"):
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter, lineterminator=end).writerows([COLUMNS, *VALUES])
     return text.getvalue()
-
-
-def as_xlsx(rows, path, change=None):
-    book = openpyxl.Workbook()
-    for row in rows:
-        book.active.append(row)
-    if change is not None:
-        change(book)
-    book.save(path)
-    return path
-
-
-def cells_of(path):
-    return [row.cells for row in read_rows(path)]
-
-
-def sentence(path):
-    """Read the file and give the one sentence that says what is wrong, without the folder."""
-    with pytest.raises(InputError) as caught:
-        list(read_rows(path))
-    text = str(caught.value)
-    assert text.startswith(f"{path}")
-    assert "\n" not in text
-    return text.removeprefix(f"{path}").removeprefix(", ").removeprefix(": ")
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write_file(name, content):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write_file
 
 
 # --- formats

@@ -27,6 +27,7 @@ from data.tags import (
     read_tags,
     write_tags,
 )
+from tests.tags_on_disk import sentence
 
 HERE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 FORMS = ["a.jsonl", "a.ndjson.gz", "a.csv", "a.tsv", "a.csv.gz", "a.parquet"]
@@ -42,24 +43,6 @@ FULL = TaggedResponse(
 SILENT = TaggedResponse(Response("r2"), "no_comment")
 FAILED = TaggedResponse(Response("r3", comment="x"), "error", error="the comment is too long")
 RECORD = {"response_id": "r1", "comment": "x", "status": "uncoded", "tags": []}
-
-
-def sentence(path, **how):
-    with pytest.raises(InputError) as caught:
-        list(read_tags(path, **how))
-    said = str(caught.value)
-    assert "\n" not in said
-    return said.removeprefix(f"{path}, ").removeprefix(f"{path}: ")
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write_lines(*records):
-        path = tmp_path / "in.jsonl"
-        path.write_text("".join(json.dumps(record) + "\n" for record in records))
-        return path
-
-    return write_lines
 
 
 # --- round trip

@@ -7,30 +7,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from data.errors import InputError, WhyscoreError
+from data.errors import WhyscoreError
 from data.scale import CES7
 from data.tags import COLUMNS, Evidence, Tag, read_tags
+from tests.tags_on_disk import sentence, write_lines
 
 TAG = Tag("billing.charge", "negative", 0.97, (Evidence(0, 4, "=SUM"),))
 RECORD = {"response_id": "r1", "comment": "x", "status": "uncoded", "tags": []}
-
-
-def sentence(path, **how):
-    with pytest.raises(InputError) as caught:
-        list(read_tags(path, **how))
-    said = str(caught.value)
-    assert "\n" not in said
-    return said.removeprefix(f"{path}, ").removeprefix(f"{path}: ")
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write_lines(*records):
-        path = tmp_path / "in.jsonl"
-        path.write_text("".join(json.dumps(record) + "\n" for record in records))
-        return path
-
-    return write_lines
 
 
 def test_responses_are_no_tags(tmp_path):
@@ -87,8 +70,8 @@ UNCLEAR = "column 'tags': the tags cannot be understood"
         (tag(evidence=[{"start": 0, "end": 1, "text": None}]), UNCLEAR),
     ],
 )  # fmt: skip
-def test_what_a_tags_file_cannot_say(write, record, want):
-    assert sentence(write(RECORD, record)).startswith(f"row 2, {want}")
+def test_what_a_tags_file_cannot_say(tmp_path, record, want):
+    assert sentence(write_lines(tmp_path, RECORD, record)).startswith(f"row 2, {want}")
 
 
 @pytest.mark.parametrize("number", ["NaN", "1e999", "-1e999"])
@@ -99,13 +82,13 @@ def test_probabilities_that_are_no_number(tmp_path, number):
     assert sentence(path) == f"row 2, {UNCLEAR}"
 
 
-def test_no_tags_may_be_said_in_several_ways(write):
+def test_no_tags_may_be_said_in_several_ways(tmp_path):
     records = [RECORD | {"tags": none} for none in (None, [], "", "[]")]
-    assert [row.tags for row in read_tags(write(*records))] == [()] * 4
+    assert [row.tags for row in read_tags(write_lines(tmp_path, *records))] == [()] * 4
 
 
-def test_the_scale_is_declared(write):
-    path = write(RECORD | {"score": 8})
+def test_the_scale_is_declared(tmp_path):
+    path = write_lines(tmp_path, RECORD | {"score": 8})
     assert next(read_tags(path)).response.score == 8.0
     assert sentence(path, scale=CES7) == "row 1, column 'score': 8 is outside the CES scale 1-7"
 

@@ -9,43 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.errors import InputError
 from data.responses import read_responses
-from data.tables import read_rows
-
-
-def as_xlsx(rows, path, change=None):
-    book = openpyxl.Workbook()
-    for row in rows:
-        book.active.append(row)
-    if change is not None:
-        change(book)
-    book.save(path)
-    return path
-
-
-def cells_of(path):
-    return [row.cells for row in read_rows(path)]
-
-
-def sentence(path):
-    """Read the file and give the one sentence that says what is wrong, without the folder."""
-    with pytest.raises(InputError) as caught:
-        list(read_rows(path))
-    text = str(caught.value)
-    assert text.startswith(f"{path}")
-    assert "\n" not in text
-    return text.removeprefix(f"{path}").removeprefix(", ").removeprefix(": ")
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write_file(name, content):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write_file
+from tests.tables_on_disk import as_xlsx, cells_of, sentence
 
 
 def test_a_workbook_keeps_dates_numbers_and_truth_values(tmp_path):
