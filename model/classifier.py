@@ -22,7 +22,7 @@ from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_
 from model.fitting import FitResult, FitSettings, Fold, Progress, fit_network, predict_network
 from model.labels import LabelSpace
 from model.network import ReasonCodeNetwork, start_from_definitions
-from model.tokens import pad, tokenize
+from model.tokens import TokenizedComment, pad, tokenize
 
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
@@ -119,6 +119,11 @@ class ReasonCodeClassifier:
         self.description_ = self._require_description().with_thresholds(thresholds)
         return self
 
+    def tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:
+        """Tokenize comments as the network reads them."""
+        self._fitted_network()
+        return tokenize(self._tokenizer, comments)
+
     def predict_proba(self, comments: Sequence[str]) -> NDArray[np.float32]:
         """Give the probability of every pair, shape (n_comments, n_codes, n_polarities)."""
         return self.predict_with_attention(comments)[0]
@@ -134,7 +139,7 @@ class ReasonCodeClassifier:
         attention : list of ndarray of shape (n_codes, tokens)
         """
         network, pad_id = self._fitted_network(), self._require_description().pad_id
-        return predict_network(network, tokenize(self._tokenizer, comments), pad_id)
+        return predict_network(network, self.tokenize(comments), pad_id)
 
     def predict(self, comments: Sequence[str]) -> NDArray[np.bool_]:
         """Give the pairs that apply at the tuned thresholds, shape (n_comments, n_codes, n_polarities)."""

@@ -16,6 +16,13 @@ from model.tokens import TokenizedComment, length_batches, pad
 ONNX_FILE = "model.onnx"
 
 
+def usable_cores() -> int:
+    """Give how many cores this process may use, where the system tells; else how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Engine(Protocol):
     """Scores tokenized comments; see `OnnxEngine.run`."""
 
@@ -51,7 +58,7 @@ class OnnxEngine:
         if not path.is_file():
             raise ModelError("the model was not exported for serving (no model.onnx)", file=folder)
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = threads or usable_cores()
         options.inter_op_num_threads = 1
         # Idle threads that spin would starve whatever else runs on the machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from model.averaging import WeightAverage
 from model.decision import decide, tune_thresholds
 from model.network import ReasonCodeNetwork, masked_loss
 from model.tokens import TokenizedComment, length_batches, pad, shuffled_batches
@@ -38,6 +39,8 @@ class FitSettings:
         Comments below which a set counts as small.
     weight_decay, warmup, clip
         Of AdamW; share of steps that the rate rises; greatest gradient norm.
+    average
+        Decay of the moving average of the weights, which is what is validated and kept.
     patience
         Passes without a gain on validation after which to stop.
     seed
@@ -57,6 +60,7 @@ class FitSettings:
     weight_decay: float = 0.01
     warmup: float = 0.1
     clip: float = 1.0
+    average: float = 0.998
     patience: int = 3
     seed: int = 0
     threads: int | None = None
@@ -159,6 +163,7 @@ def fit_network(
     epochs = settings.passes(len(lengths))
     steps = epochs * max(1, -(-len(lengths) // settings.batch_size))
     optimizer, schedule = _optimizer(network, settings, steps, 2.0 if len(lengths) < settings.small else 1.0)
+    average = WeightAverage(network, settings.average)
     history: list[dict[str, float]] = []
     best: tuple[float, int, dict[str, torch.Tensor]] | None = None
     step = 0
@@ -168,6 +173,7 @@ def fit_network(
         for batch in shuffled_batches(lengths, settings.batch_size, rng):
             loss = _step(network, train, batch, pad_id, device, precision, optimizer, settings.clip)
             schedule.step()
+            average.update()
             step += 1
             total += loss
             if on_progress:
@@ -176,16 +182,23 @@ def fit_network(
         record = {"epoch": float(epoch), "loss": total / max(1, steps // epochs)}
         history.append(record)
         if validation is not None and len(validation.comments):
-            score = _validation_f1(network, validation, pad_id, precision)
+            with average.applied():
+                score = _validation_f1(network, validation, pad_id, precision)
+                if best is None or score > best[0]:
+                    best = (score, epoch, _copy(network))
             record["validation_f1"] = score
-            if best is None or score > best[0]:
-                best = (score, epoch, {k: v.detach().cpu().clone() for k, v in network.state_dict().items()})
-            elif epoch - best[1] >= settings.patience:
+            if epoch - best[1] >= settings.patience:
                 break
-    if best is not None:
-        network.load_state_dict(best[2])
+    if best is None:
+        with average.applied():
+            best = (0.0, epochs, _copy(network))
+    network.load_state_dict(best[2])
     network.to("cpu").eval()
-    return FitResult(tuple(history), best[1] if best else epochs, precision, device.type)
+    return FitResult(tuple(history), best[1], precision, device.type)
+
+
+def _copy(network: ReasonCodeNetwork) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 
 def _optimizer(

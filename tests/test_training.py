@@ -42,11 +42,11 @@ def test_no_text_stands_on_two_sides(comments):
 
 def test_the_split_has_its_shares_and_does_not_depend_on_company():
     comments = [f"comment number {i}" for i in range(4000)]
-    split = split_by_text(comments)
-    assert 0.08 < len(split.test) / 4000 < 0.12
+    split = split_by_text(comments, 0.1, 0.2)
+    assert 0.17 < len(split.test) / 4000 < 0.23
     assert 0.08 < len(split.validation) / 4000 < 0.12
     alone = {comments[i] for i in split.test}
-    part = split_by_text(comments[::3])
+    part = split_by_text(comments[::3], 0.1, 0.2)
     assert {comments[::3][i] for i in part.test} == alone & set(comments[::3])
 
 

@@ -15,7 +15,6 @@ import torch
 from data.errors import ModelError
 from model.classifier import ReasonCodeClassifier
 from model.engine import ONNX_FILE, OnnxEngine
-from model.tokens import tokenize
 
 # float32 on two runtimes differs by rounding alone; more than this is another network.
 _TOLERANCE = 1e-3
@@ -63,7 +62,7 @@ def export_onnx(classifier: ReasonCodeClassifier, folder: Path, comments: Sequen
         program.save(str(folder / ONNX_FILE), external_data=False)
     sample = list(comments)[:256] or ["No comment to compare on."]
     engine = OnnxEngine(folder, description.pad_id, classifier.settings.threads)
-    exported, _ = engine.run(tokenize(classifier._tokenizer, sample))
+    exported, _ = engine.run(classifier.tokenize(sample))
     difference = float(np.abs(exported - classifier.predict_proba(sample)).max())
     if difference > _TOLERANCE:
         raise ModelError(

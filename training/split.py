@@ -23,7 +23,7 @@ class Split:
     test: NDArray[np.intp]
 
 
-def split_by_text(comments: Sequence[str], validation: float = 0.1, test: float = 0.1) -> Split:
+def split_by_text(comments: Sequence[str], validation: float = 0.08, test: float = 0.06) -> Split:
     """Split comments by their normalised text.
 
     Parameters
