@@ -11,10 +11,16 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from data.annotations import Annotation, CodeLabel, to_target
 from data.settings import Settings
 from data.taxonomy import parse_taxonomy
+
+# A busy machine is slow; that is no fault of the code.
+hypothesis_settings.register_profile("whyscore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("whyscore")
 
 # A word decides code and polarity at once, so that a tiny random encoder can learn it in seconds.
 WORDS = {
