@@ -25,7 +25,7 @@ from model.fitting import FitSettings, Progress
 from training.evaluation import Evaluation, evaluate
 from training.export import export_onnx
 from training.registration import RegisteredVersion, promote, register_model
-from training.split import pick, split_by_text
+from training.split import Split, pick, split_by_text
 
 SEEN = "seen_texts.txt"
 _LEAST = 20
@@ -128,7 +128,7 @@ def train(
     with tempfile.TemporaryDirectory(prefix="whyscore-") as scratch:
         folder = Path(scratch) / "reason-codes"
         stage("Exporting")
-        _write_folder(classifier, data, folder, summary)
+        _write_folder(classifier, data, split, folder, summary)
         summary["export_difference"] = export_onnx(classifier, folder, validation[0])
         stage("Registering")
         registered = register_model(folder, settings, summary, _metrics(evaluation), evaluation.to_dict())
@@ -145,13 +145,12 @@ def _evaluate(classifier: ReasonCodeClassifier, comments: list[str], targets: li
 
 
 def _write_folder(
-    classifier: ReasonCodeClassifier, data: TrainingData, folder: Path, summary: dict[str, Any]
+    classifier: ReasonCodeClassifier, data: TrainingData, split: Split, folder: Path, summary: dict[str, Any]
 ) -> None:
     if classifier.description_ is not None:
         classifier.description_ = dataclasses.replace(classifier.description_, training=dict(summary))
     classifier.save(folder)
     (folder / TAXONOMY).write_text(data.taxonomy.to_yaml(), encoding="utf-8")
-    split = split_by_text(data.comments)
     rows = np.concatenate([split.train, split.validation])
     seen = sorted({text_hash(comment)[:16] for comment in pick(data.comments, rows)})
     (folder / SEEN).write_text("\n".join(seen) + "\n", encoding="utf-8")
