@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -111,13 +112,15 @@ class ReasonCodeClassifier:
         self.start()
         network = self._fitted_network()
         pad_id = self._require_description().pad_id
-        train = self._fold(comments, targets)
+        train = self._with_definitions_kept(self._fold(comments, targets))
         held = self._fold(*validation) if validation is not None and len(validation[0]) else None
         self.fit_result_ = fit_network(network, train, held, pad_id, self.settings, on_progress, checkpoint)
         thresholds = np.full(self.labels.shape, 0.5)
         if held is not None:
             probabilities, _ = predict_network(network, held.comments, pad_id)
             thresholds = tune_thresholds(probabilities, held.present, held.known)
+            if self.starter is not None:  # nothing tells the threshold of a code that nobody annotated
+                thresholds[~held.known.any(axis=0)] = self.starter.thresholds
         self.description_ = self._require_description().with_thresholds(thresholds)
         return self
 
@@ -232,6 +235,20 @@ class ReasonCodeClassifier:
 
     def _fold(self, comments: Sequence[str], targets: Sequence[Target]) -> Fold:
         return Fold(tokenize(self._tokenizer, comments), *self.labels.encode(targets))
+
+    def _with_definitions_kept(self, fold: Fold) -> Fold:
+        """Let codes that nobody annotated keep what the starter reads from their definitions.
+
+        Fitted on the other codes alone the shared reader forgets them, so the starter's own
+        probabilities stand in for annotations (learning without forgetting, Li and Hoiem 2016).
+        """
+        bare = ~fold.known.any(axis=0)
+        if self.starter is None or not bare.any():
+            return fold
+        read, _ = predict_network(self._fitted_network(), fold.comments, self._require_description().pad_id)
+        present, known = fold.present.copy(), fold.known.copy()
+        present[:, bare], known[:, bare] = read[:, bare], 1.0
+        return dataclasses.replace(fold, present=present, known=known)
 
     def _fitted_network(self) -> ReasonCodeNetwork:
         if self.network_ is None:

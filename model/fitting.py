@@ -56,8 +56,8 @@ class FitSettings:
         ``bf16``, ``fp32``, or ``auto`` to measure and choose.
     """
 
-    epochs: int = 6
-    least_steps: int = 400
+    epochs: int = 4
+    least_steps: int = 600
     batch_size: int = 32
     encoder_rate: float = 1e-4
     head_rate: float = 1e-3
