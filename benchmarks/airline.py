@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from datasets import DATA, ROOT, read_csv
+from measuring_sets import DATA, ROOT, read_csv
 from quality import whyscore
 
 OUT = ROOT / "benchmarks" / "out" / "airline"

@@ -18,7 +18,8 @@ from pathlib import Path
 from statistics import mean, pstdev
 from typing import Any
 
-from datasets import ROOT, convert
+from measuring_sets import ROOT
+from protocols import grouped
 
 OUT = ROOT / "benchmarks" / "out"
 
@@ -46,7 +47,7 @@ def measure(name: str, seed: int, again: bool) -> dict[str, Any]:
     if kept.is_file() and not again:
         found: dict[str, Any] = json.loads(kept.read_text())
         return found
-    files = convert(name, folder)
+    files = grouped(folder, name)
     home = folder / f"home-{seed}"
     start = time.perf_counter()
     trained = whyscore(
