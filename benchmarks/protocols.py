@@ -1,4 +1,4 @@
-"""The protocols of the benchmark: which annotations train and which measure, as files in the own formats.
+"""The protocols of the benchmark: what trains and what measures, as files in the formats of the product.
 
 Every function writes into a folder and gives the files. A code that is *unknown* in an annotation is younger
 than the taxonomy's version that the annotation names: version 1 lacks the code, version 2 has it.
