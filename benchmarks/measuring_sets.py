@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def held_out(text: str, share: float = HELD_OUT) -> bool:
     return int(digest[:13], 16) / 16**13 < share
 
 
+@cache
 def load(name: str) -> MeasuringSet:
     """Read ``fabsa`` or ``nhs_fft``; exits with a sentence where the set is not there."""
     return {"fabsa": _fabsa, "nhs_fft": _nhs}[name](DATA / name)

@@ -33,12 +33,18 @@ def markdown(names: Sequence[str], plan: Plan) -> str:
 def over_seeds(row: Row, method: str, plan: Plan) -> list[tuple[float, ...]]:
     """Give the row's figures for each seed of which all parts are measured, each the mean over the parts."""
     found = []
-    for seed in range(100) if method in row.methods else ():
+    for seed in _seeds(row, method, plan):
         parts = [_figures(Experiment(row, part, method, seed), plan) for part in row.parts()]
         whole = [part for part in parts if part is not None]
         if len(whole) == len(parts):
             found.append(tuple(mean(column) for column in zip(*whole, strict=True)))
     return found
+
+
+def _seeds(row: Row, method: str, plan: Plan) -> list[int]:
+    """Give the seeds of which anything is kept."""
+    found = (plan.folder / "results" / row.name).glob(f"*/{method}-*.json")
+    return sorted({int(path.stem.rpartition("-")[2]) for path in found})
 
 
 def _figures(experiment: Experiment, plan: Plan) -> tuple[float, ...] | None:
@@ -92,7 +98,7 @@ def _cell(seeds: list[tuple[float, ...]]) -> str:
 def _seconds(row: Row, method: str, plan: Plan) -> str:
     results = [
         kept_result(Experiment(row, part, method, seed), plan)
-        for seed in (range(100) if method in row.methods else ())
+        for seed in _seeds(row, method, plan)
         for part in row.parts()
     ]
     seconds = [result["seconds"] for result in results if result is not None]
