@@ -81,7 +81,7 @@ class LinearPeer:
         return probabilities
 
 
-SVM = LinearPeer(LinearSVC(max_iter=5000), (0.1, 0.3, 1.0, 3.0), steepness=2.0)
+SVM = LinearPeer(LinearSVC(max_iter=5000, random_state=0), (0.1, 0.3, 1.0, 3.0), steepness=2.0)
 LOGISTIC = LinearPeer(LogisticRegression(max_iter=2000), (1.0, 10.0, 100.0))
 
 

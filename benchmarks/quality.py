@@ -20,7 +20,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from experiments import METHODS, ROWS, experiments
+from experiments import METHODS, ROWS, Experiment, experiments
 from measuring_sets import ROOT
 from quality_table import markdown
 from runs import Plan, kept_result, measure
@@ -43,10 +43,10 @@ def main() -> None:
         if not fnmatch.fnmatch(experiment.name, arguments.only):
             continue
         if arguments.list:
-            print(f"{experiment.name:<60} {_brief(kept_result(experiment, plan))}")
+            print(f"{experiment.name:<60} {_brief(experiment, kept_result(experiment, plan))}")
             continue
         print(f"{experiment.name} ...", end=" ", file=sys.stderr, flush=True)
-        print(_brief(measure(experiment, plan)), file=sys.stderr, flush=True)
+        print(_brief(experiment, measure(experiment, plan)), file=sys.stderr, flush=True)
     if not arguments.list:
         table = markdown(names, plan)
         print(table)
@@ -54,12 +54,14 @@ def main() -> None:
             arguments.markdown.write_text(table, encoding="utf-8")
 
 
-def _brief(result: dict[str, Any] | None) -> str:
+def _brief(experiment: Experiment, result: dict[str, Any] | None) -> str:
     if result is None:
         return "not measured"
-    names = ("accuracy",) if "accuracy" in result else ("pair_micro_f1", "pair_macro_f1")
-    figures = ", ".join(f"{name} {result[name] or 0.0:.4f}" for name in names)
-    return f"{figures}, {result['seconds']:.0f} s"
+    figures = {name: result[name] for name in experiment.row.figures if name in result}
+    if experiment.part in result.get("pair_f1_of_code", {}):
+        figures["pair_f1_of_code"] = result["pair_f1_of_code"][experiment.part]
+    named = ", ".join(f"{name} {value or 0.0:.4f}" for name, value in figures.items())
+    return f"{named}, {result['seconds']:.0f} s"
 
 
 def _arguments() -> argparse.Namespace:
