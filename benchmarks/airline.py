@@ -10,14 +10,31 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from datasets import DATA, ROOT, read_csv
-from quality import whyscore
+from measuring_sets import DATA, ROOT, read_csv
 
 OUT = ROOT / "benchmarks" / "out" / "airline"
+
+
+def whyscore(*arguments: str, home: Path) -> dict[str, Any]:
+    """Run a public command with ``--json`` and give what it printed."""
+    environment = os.environ | {"WHYSCORE_HOME": str(home), "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "whyscore", *arguments, "--json"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"whyscore {arguments[0]} ended with {done.returncode}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 def convert(folder: Path) -> Path:
@@ -37,8 +54,8 @@ def convert(folder: Path) -> Path:
 
 def gap(ranking: dict[str, Any]) -> float:
     """Give how far the parts are from 100 - metric."""
-    parts = [row["points_lost"] for row in (*ranking["rows"], *ranking["buckets"].values())]
-    return abs(sum(parts) - (100 - ranking["metric"]["value"]))
+    parts = [float(row["points_lost"]) for row in (*ranking["rows"], *ranking["buckets"].values())]
+    return abs(sum(parts) - (100 - float(ranking["metric"]["value"])))
 
 
 def main() -> None:

@@ -1,87 +1,93 @@
-"""How well the product tags: trains and measures through the public commands on real comments.
+"""How well the product reads comments: one table, the product against peers on the same splits.
 
-Run: ``python benchmarks/quality.py fabsa`` or ``... nhs_fft`` (``--seeds 0 1 2`` for a spread).
-Hypothesis: at least 0.77 pair micro-F1 on FABSA (published: DistilBERT 0.774 / 0.538, TF-IDF + SVM
-0.704 / 0.421) and at least 0.72 micro-F1 on NHS themes with 50 or more examples (published, on more
-data: DistilBERT 0.75 / 0.67, SVC 0.71). Results are kept in ``benchmarks/out`` and not measured again.
+Run: ``python benchmarks/quality.py`` for everything, which takes hours, or for some rows and methods:
+``python benchmarks/quality.py fabsa nhs_fft --methods product svm``. Hypothesis: the product reaches what the
+column "asked" of the table says in every row. Everything runs in this process, one measurement after the
+other (SetFit may have an interpreter of its own: ``--setfit-python``, see ``setfit_peer.py``). Results are
+kept in ``benchmarks/out/quality/results`` and not measured again while the data are the same; ``--list``
+shows the experiments, ``--table`` prints what is kept.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import fnmatch
 import os
-import subprocess
 import sys
-import time
 from pathlib import Path
-from statistics import mean, pstdev
 from typing import Any
 
-from datasets import ROOT, convert
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-OUT = ROOT / "benchmarks" / "out"
+from experiments import METHODS, ROWS, Experiment, experiments
+from measuring_sets import ROOT
+from quality_table import markdown
+from runs import Plan, kept_result, measure
 
-
-def whyscore(*arguments: str, home: Path) -> dict[str, Any]:
-    """Run a public command with ``--json`` and give what it printed."""
-    environment = os.environ | {"WHYSCORE_HOME": str(home), "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "whyscore", *arguments, "--json"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"whyscore {arguments[0]} ended with {done.returncode}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
-
-
-def measure(name: str, seed: int, again: bool) -> dict[str, Any]:
-    """Train and measure once; a result that is already there is given back."""
-    folder = OUT / name
-    kept = folder / f"seed-{seed}.json"
-    if kept.is_file() and not again:
-        found: dict[str, Any] = json.loads(kept.read_text())
-        return found
-    files = convert(name, folder)
-    home = folder / f"home-{seed}"
-    start = time.perf_counter()
-    trained = whyscore(
-        "train", str(files.train), "--taxonomy", str(files.taxonomy), "--seed", str(seed), home=home
-    )
-    seconds = time.perf_counter() - start
-    result = whyscore("evaluate", str(files.held_out), "--model", trained["model"], home=home)
-    result |= {"train_seconds": round(seconds, 1), "training": trained["training"], "seed": seed}
-    kept.write_text(json.dumps(result, indent=2))
-    return result
+OUT = ROOT / "benchmarks" / "out" / "quality"
 
 
 def main() -> None:
-    """Print one row for each seed, and mean and spread."""
+    """Measure what is not measured yet, and print the table."""
+    arguments = _arguments()
+    names = arguments.rows or [row.name for row in ROWS]
+    plan = Plan(
+        OUT.with_name("quality-tiny") if arguments.tiny else OUT,
+        arguments.tiny,
+        arguments.again,
+        arguments.setfit_python,
+        arguments.setfit_pairs,
+    )
+    for experiment in [] if arguments.table else list(experiments(names, arguments.methods, arguments.seeds)):
+        if not fnmatch.fnmatch(experiment.name, arguments.only):
+            continue
+        if arguments.list:
+            print(f"{experiment.name:<60} {_brief(experiment, kept_result(experiment, plan))}")
+            continue
+        print(f"{experiment.name} ...", end=" ", file=sys.stderr, flush=True)
+        print(_brief(experiment, measure(experiment, plan)), file=sys.stderr, flush=True)
+    if not arguments.list:
+        table = markdown(names, plan)
+        print(table)
+        if arguments.markdown:
+            arguments.markdown.write_text(table, encoding="utf-8")
+
+
+def _brief(experiment: Experiment, result: dict[str, Any] | None) -> str:
+    if result is None:
+        return "not measured"
+    figures = {name: result[name] for name in experiment.row.figures if name in result}
+    if experiment.part in result.get("pair_f1_of_code", {}):
+        figures["pair_f1_of_code"] = result["pair_f1_of_code"][experiment.part]
+    named = ", ".join(f"{name} {value or 0.0:.4f}" for name, value in figures.items())
+    return f"{named}, {result['seconds']:.0f} s"
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", choices=["fabsa", "nhs_fft"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--again", action="store_true", help="measure again where a result is kept")
-    arguments = parser.parse_args()
-    results = [measure(arguments.data, seed, arguments.again) for seed in arguments.seeds]
-    print(
-        f"{arguments.data}: {results[0]['comments']} comments, grouped and held out; pair = (code, polarity)"
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(row.name for row in ROWS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--seeds", type=int, nargs="+", help="instead of each row's own")
+    parser.add_argument(
+        "--only", default="*", help="experiments of that name, such as 'fabsa_unseen/*/svm-0'"
     )
-    print("seed  pair micro-F1  pair macro-F1  code micro-F1  code macro-F1  train s")
-    for r in results:
-        print(
-            f"{r['seed']:>4}  {r['pair_micro_f1']:>13.4f}  {r['pair_macro_f1']:>13.4f}  "
-            f"{r['code_micro_f1']:>13.4f}  {r['code_macro_f1']:>13.4f}  {r['train_seconds']:>7.0f}"
-        )
-    if len(results) > 1:
-        for figure in ("pair_micro_f1", "pair_macro_f1"):
-            values = [r[figure] for r in results]
-            print(f"{figure}: {mean(values):.4f} +- {pstdev(values):.4f}")
+    parser.add_argument("--list", action="store_true", help="show the experiments and measure nothing")
+    parser.add_argument("--table", action="store_true", help="print the table of what is kept")
+    parser.add_argument("--again", action="store_true", help="measure again where a result is kept")
+    parser.add_argument(
+        "--tiny", type=int, metavar="N", help="N training comments, to see that it goes through"
+    )
+    parser.add_argument("--setfit-python", type=Path, help="interpreter of an environment that has SetFit")
+    parser.add_argument("--setfit-pairs", type=int, help="pairs of comments that SetFit learns from")
+    parser.add_argument("--markdown", type=Path, help="write the table there as well")
+    arguments = parser.parse_args()
+    unknown = set(arguments.rows) - {row.name for row in ROWS}
+    if unknown:
+        parser.error(f"there is no row {', '.join(sorted(unknown))}")
+    return arguments
 
 
 if __name__ == "__main__":

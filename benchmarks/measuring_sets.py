@@ -1,4 +1,4 @@
-"""Converts the measuring sets to the product's own formats, split by normalised text."""
+"""The measuring sets in the product's own terms: a taxonomy and annotations, and how a text is held out."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -33,6 +35,30 @@ class Converted:
     train: Path
     held_out: Path
 
+    def digest(self) -> str:
+        """Give the first 16 hexadecimal digits of the SHA-256 of the files' contents."""
+        contents = b"\0".join(path.read_bytes() for path in (self.taxonomy, self.train, self.held_out))
+        return hashlib.sha256(contents).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class MeasuringSet:
+    """A measuring set before it is split.
+
+    Attributes
+    ----------
+    taxonomy
+        As its YAML holds it.
+    annotations
+        In the order of the source.
+    groups
+        For each annotation, who was reviewed; empty where the source does not say.
+    """
+
+    taxonomy: dict[str, Any]
+    annotations: list[Annotation]
+    groups: tuple[str, ...] = ()
+
 
 def held_out(text: str, share: float = HELD_OUT) -> bool:
     """Tell whether a text is held out: by its normalised form's hash, salted apart from the product's own."""
@@ -40,14 +66,43 @@ def held_out(text: str, share: float = HELD_OUT) -> bool:
     return int(digest[:13], 16) / 16**13 < share
 
 
-def convert(name: str, folder: Path) -> Converted:
-    """Convert one measuring set into `folder`; exits with a sentence where the set is not there."""
-    taxonomy, annotations = {"fabsa": _fabsa, "nhs_fft": _nhs}[name](DATA / name)
+@cache
+def load(name: str) -> MeasuringSet:
+    """Read ``fabsa`` or ``nhs_fft``; exits with a sentence where the set is not there."""
+    return {"fabsa": _fabsa, "nhs_fft": _nhs}[name](DATA / name)
+
+
+def load_banking() -> tuple[MeasuringSet, MeasuringSet]:
+    """Read the official training and test part of BANKING77: each intent is a code, one for a query."""
+    train, test = (list(read_csv(DATA / "banking77" / f"{part}.csv")) for part in ("train", "test"))
+    intents = {row["category"]: None for row in (*train, *test)}
+    codes = [{"id": slug(intent), "definition": _intent_words(intent)} for intent in sorted(intents)]
+    taxonomy: dict[str, Any] = {"name": "banking77", "version": 1, "codes": codes}
+    parts = (
+        [
+            Annotation(f"{part}-{number}", row["text"], (CodeLabel(slug(row["category"])),), 1)
+            for number, row in enumerate(rows)
+        ]
+        for part, rows in (("train", train), ("test", test))
+    )
+    first, second = (MeasuringSet(taxonomy, annotations) for annotations in parts)
+    return first, second
+
+
+def _intent_words(intent: str) -> str:
+    words = intent.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def write(
+    folder: Path, taxonomy: dict[str, Any], train: Iterable[Annotation], held: Iterable[Annotation]
+) -> Converted:
+    """Write a taxonomy and the two parts into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     files = Converted(folder / "taxonomy.yaml", folder / "train.jsonl", folder / "held_out.jsonl")
     files.taxonomy.write_text(yaml.safe_dump(taxonomy, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    write_annotations((a for a in annotations if not held_out(a.comment)), files.train)
-    write_annotations((a for a in annotations if held_out(a.comment)), files.held_out)
+    write_annotations(train, files.train)
+    write_annotations(held, files.held_out)
     return files
 
 
@@ -59,7 +114,7 @@ def read_csv(path: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(file)
 
 
-def _fabsa(folder: Path) -> tuple[dict[str, object], list[Annotation]]:
+def _fabsa(folder: Path) -> MeasuringSet:
     guide = (folder / "annotation_guidelines.txt").read_text(encoding="utf-8")
     found = re.findall(
         r"Theme: (\S+) (.*?)● Examples: (.*?)(?=\d+\. Theme:|Sentiment Labels:)", guide, re.DOTALL
@@ -72,20 +127,22 @@ def _fabsa(folder: Path) -> tuple[dict[str, object], list[Annotation]]:
         }
         for theme, definition, examples in found
     ]
-    annotations = []
+    annotations, organisations = [], []
     for row in read_csv(folder / "train.csv"):
         labels = []
         for label in sorted(set(ast.literal_eval(row["labels"]))):
             code, polarity = label.rsplit(".", 1)
             labels.append(CodeLabel(code, _POLARITY[polarity]))
         annotations.append(Annotation(row["id"], row["text"], tuple(labels), 1))
-    return {"name": "fabsa", "version": 1, "codes": codes}, annotations
+        organisations.append(row["org_index"])
+    taxonomy = {"name": "fabsa", "version": 1, "codes": codes}
+    return MeasuringSet(taxonomy, annotations, tuple(organisations))
 
 
 NHS_NOT_THEMES = ("Not assigned", "Labelling not possible")
 
 
-def _nhs(folder: Path) -> tuple[dict[str, object], list[Annotation]]:
+def _nhs(folder: Path) -> MeasuringSet:
     rows = [
         row
         for row in read_csv(folder / "train.csv")
@@ -105,7 +162,7 @@ def _nhs(folder: Path) -> tuple[dict[str, object], list[Annotation]]:
         )
         for number, row in enumerate(rows)
     ]
-    return {"name": "nhs-fft", "version": 1, "codes": codes}, annotations
+    return MeasuringSet({"name": "nhs-fft", "version": 1, "codes": codes}, annotations)
 
 
 def slug(text: str) -> str:

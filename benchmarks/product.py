@@ -1,0 +1,89 @@
+"""The product under measurement: what `whyscore train` does, called in this process, and its models' reading.
+
+Where the product has a way of its own with a code that it never saw, or that came late, it goes here:
+`unseen` and `late_code`. Until then both are plain training, in which such a code is masked.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from measurement import Booleans, Prediction, Problem
+from measuring_sets import Converted
+
+from data.annotations import read_annotations
+from data.settings import Settings
+from model.comment_tagger import CommentTagger
+from model.decision import decide
+from model.fitting import FitSettings
+from model.registry import find_model
+from model.tokens import tokenize
+from training.pipeline import train
+
+
+def product(problem: Problem, seed: int) -> Prediction:
+    """Train, and read the held-out part with the exported model."""
+    if problem.unseen:
+        files = problem.files
+        chosen = unseen(files.train, files.taxonomy, files.held_out, seed)
+        return Prediction(chosen.astype(float), chosen)
+    if problem.before is not None:
+        return late_code(problem.before, problem.files, problem.held.comments, seed)
+    return train_and_read(problem.files, problem.held.comments, seed)
+
+
+def train_and_read(files: Converted, comments: list[str], seed: int) -> Prediction:
+    """Train on files as ``whyscore train --seed`` does, and read comments."""
+    with tempfile.TemporaryDirectory(prefix="whyscore-quality-") as home:
+        settings = Settings(home=Path(home), registry_uri=f"sqlite:///{home}/mlflow.sqlite")
+        trained = train(files.train, files.taxonomy, settings, fit=FitSettings(seed=seed))
+        location = find_model(f"models:/{settings.model_name}/{trained.registered.version}", settings)
+        tagger = CommentTagger.load(location.folder, settings.threads)
+        probabilities, _ = tagger.engine.run(tokenize(tagger.tokenizer, comments))
+        chosen = decide(probabilities, tagger.description.threshold_array())
+    return Prediction(probabilities, chosen, _plain(trained.summary))
+
+
+def unseen(train_file: Path, taxonomy_file: Path, held_out_file: Path, seed: int = 0) -> Booleans:
+    """Read comments for a code that every training annotation is too old to know.
+
+    Parameters
+    ----------
+    train_file
+        Annotations of version 1 of the taxonomy, in which the code is unknown.
+    taxonomy_file
+        Version 2, which has the code with name, definition and examples.
+    held_out_file
+        Annotations of version 2; only their comments may be used.
+
+    Returns
+    -------
+    ndarray of shape (n_held_out, n_codes, n_polarities)
+        The pairs that apply, codes in the order of the taxonomy.
+    """
+    from data.taxonomy import read_taxonomy
+
+    held = read_annotations(held_out_file, read_taxonomy(taxonomy_file))
+    files = Converted(taxonomy_file, train_file, held_out_file)
+    return train_and_read(files, [annotation.comment for annotation in held], seed).chosen
+
+
+def late_code(before: Converted, after: Converted, comments: list[str], seed: int) -> Prediction:
+    """Learn a code that came late, and read comments.
+
+    Parameters
+    ----------
+    before
+        Taxonomy and annotations without the code: what the model in use was trained on.
+    after
+        Taxonomy with the code, and the same annotations, of which 25 that have it and 100 that do not are
+        of the version that knows it.
+    """
+    del before  # plain training starts afresh
+    return train_and_read(after, comments, seed)
+
+
+def _plain(summary: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in summary.items() if isinstance(value, int | float | str | None)}

@@ -1,0 +1,116 @@
+"""Measures experiments one after the other, in this process, and keeps each result as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from experiments import Experiment
+from measurement import Prediction, Problem, figures_of, shrink
+from measuring_sets import ROOT
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where results are kept, and what the methods need to be told.
+
+    Attributes
+    ----------
+    folder
+        Of the results and of the protocols' files.
+    tiny
+        Use this many training comments only, to see that everything goes through.
+    again
+        Measure again where a result is kept.
+    setfit_python, setfit_pairs
+        See `setfit_peer.setfit`.
+    """
+
+    folder: Path
+    tiny: int | None = None
+    again: bool = False
+    setfit_python: Path | None = None
+    setfit_pairs: int | None = None
+
+
+def kept_result(experiment: Experiment, plan: Plan) -> dict[str, Any] | None:
+    """Give the result that is kept, None where there is none."""
+    path = plan.folder / "results" / f"{experiment.name}.json"
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return found
+
+
+def measure(experiment: Experiment, plan: Plan) -> dict[str, Any]:
+    """Measure one experiment and keep its result; what is kept of the same files is given back.
+
+    Returns
+    -------
+    dict
+        The figures (see `figures_of`), ``seconds`` of the method from texts to read texts, and where and
+        on what it ran.
+    """
+    files = plan.folder / "files" / experiment.row.name / experiment.part / str(experiment.seed)
+    problem = experiment.row.build(files, experiment.part, experiment.seed)
+    if plan.tiny:
+        problem = shrink(problem, plan.tiny)
+    kept = kept_result(experiment, plan)
+    if kept is not None and kept["data"] == problem.files.digest() and not plan.again:
+        return kept
+    start = time.perf_counter()
+    prediction = read_with(experiment.method, problem, experiment.seed, plan)
+    seconds = time.perf_counter() - start
+    result = {
+        "experiment": experiment.name,
+        "data": problem.files.digest(),
+        "train": len(problem.train.comments),
+        "held_out": len(problem.held.comments),
+        "seconds": round(seconds, 1),
+        **figures_of(problem, prediction),
+        "notes": prediction.notes,
+        **_surroundings(),
+    }
+    path = plan.folder / "results" / f"{experiment.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def read_with(method: str, problem: Problem, seed: int, plan: Plan) -> Prediction:
+    """Let a method learn and read; each is imported when it is first needed."""
+    if method == "product":
+        from product import product
+
+        return product(problem, seed)
+    if method == "pooling":
+        from pooling import pooling
+
+        return pooling(problem, seed)
+    if method == "setfit":
+        from setfit_peer import setfit
+
+        return setfit(problem, seed, plan.setfit_python, plan.setfit_pairs)
+    from linear_peers import frozen_logistic, tfidf_svm
+
+    return {"svm": tfidf_svm, "frozen": frozen_logistic}[method](problem, seed)
+
+
+def _surroundings() -> dict[str, Any]:
+    commit = subprocess.run(
+        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    packages = ("torch", "transformers", "scikit-learn", "sentence-transformers")
+    return {
+        "commit": commit.stdout.strip(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {name: version(name) for name in packages},
+    }
