@@ -16,12 +16,14 @@ from safetensors.torch import load_file, save_file
 from data.annotations import Target
 from data.errors import ModelError
 from data.taxonomy import ReasonCode
-from model.decision import decide, tune_thresholds
+from data.text import normalise
+from model.decision import decide
 from model.description import ModelDescription, read_description
 from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_encoder
 from model.fitting import FitResult, FitSettings, Fold, Progress, fit_network, predict_network
 from model.labels import LabelSpace
 from model.network import ReasonCodeNetwork, start_from_definitions
+from model.operating_points import BALANCED, PointName, choose_operating_points
 from model.tokens import TokenizedComment, pad, tokenize
 
 WEIGHTS = "model.safetensors"
@@ -91,8 +93,8 @@ class ReasonCodeClassifier:
         comments, targets
             One target for each comment; a code that is unknown there is masked.
         validation
-            Other comments and targets, on which the fit stops and the thresholds are tuned. Without
-            them the last epoch is kept and every threshold is 0.5.
+            Other comments and targets, on which the fit stops, the probabilities are calibrated and the
+            operating points chosen. Without them the last epoch is kept and every threshold is 0.5.
         on_progress
             Called after every step.
 
@@ -112,11 +114,13 @@ class ReasonCodeClassifier:
         train = self._fold(comments, targets)
         held = self._fold(*validation) if validation is not None and len(validation[0]) else None
         self.fit_result_ = fit_network(network, train, held, pad_id, self.settings, on_progress)
-        thresholds = np.full(self.labels.shape, 0.5)
-        if held is not None:
-            probabilities, _ = predict_network(network, held.comments, pad_id)
-            thresholds = tune_thresholds(probabilities, held.present, held.known)
-        self.description_ = self._require_description().with_thresholds(thresholds)
+        if held is not None and validation is not None:
+            # A text that stands a hundred times says as much of the probabilities as one that stands once.
+            rows = np.unique([normalise(comment) for comment in validation[0]], return_index=True)[1]
+            probabilities, _ = predict_network(network, [held.comments[row] for row in rows], pad_id)
+            parts = held.present[rows], held.known[rows]
+            decisions = choose_operating_points(probabilities, *parts, self.labels.codes)
+            self.description_ = self._require_description().with_decisions(*decisions)
         return self
 
     def tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:
@@ -125,25 +129,26 @@ class ReasonCodeClassifier:
         return tokenize(self._tokenizer, comments)
 
     def predict_proba(self, comments: Sequence[str]) -> NDArray[np.float32]:
-        """Give the probability of every pair, shape (n_comments, n_codes, n_polarities)."""
+        """Give the calibrated probability of every pair, shape (n_comments, n_codes, n_polarities)."""
         return self.predict_with_attention(comments)[0]
 
     def predict_with_attention(
         self, comments: Sequence[str]
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """Give the probabilities and, for each comment, how each code spread its attention.
+        """Give the calibrated probabilities and, for each comment, how each code spread its attention.
 
         Returns
         -------
         probabilities : ndarray of shape (n_comments, n_codes, n_polarities)
         attention : list of ndarray of shape (n_codes, tokens)
         """
-        network, pad_id = self._fitted_network(), self._require_description().pad_id
-        return predict_network(network, self.tokenize(comments), pad_id)
+        network, description = self._fitted_network(), self._require_description()
+        probabilities, attention = predict_network(network, self.tokenize(comments), description.pad_id)
+        return description.calibrate(probabilities), attention
 
-    def predict(self, comments: Sequence[str]) -> NDArray[np.bool_]:
-        """Give the pairs that apply at the tuned thresholds, shape (n_comments, n_codes, n_polarities)."""
-        return decide(self.predict_proba(comments), self._require_description().threshold_array())
+    def predict(self, comments: Sequence[str], point: PointName = BALANCED) -> NDArray[np.bool_]:
+        """Give the pairs that apply at an operating point, shape (n_comments, n_codes, n_polarities)."""
+        return decide(self.predict_proba(comments), self._require_description().threshold_array(point))
 
     def save(self, folder: str | Path) -> None:
         """Write the classifier: safetensors, JSON, nothing pickled."""
