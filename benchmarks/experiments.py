@@ -128,6 +128,7 @@ ROWS = (
         "0.20 above TF-IDF + SVM, 0.03 above pooling",
         margins={"svm": 0.20, "pooling": 0.03},
         published="DistilBERT 0.760",
+        methods=("product", "svm", "frozen", "pooling"),
         parts=protocols.organisations,
     ),
     Row(

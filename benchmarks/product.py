@@ -20,7 +20,6 @@ from model.comment_tagger import CommentTagger
 from model.decision import decide
 from model.fitting import FitSettings
 from model.registry import find_model
-from model.tokens import tokenize
 from training.pipeline import train
 
 _READ: dict[tuple[str, int], Booleans] = {}
@@ -44,7 +43,7 @@ def train_and_read(files: Converted, comments: list[str], seed: int) -> Predicti
         trained = train(files.train, files.taxonomy, settings, fit=FitSettings(seed=seed))
         location = find_model(f"models:/{settings.model_name}/{trained.registered.version}", settings)
         tagger = CommentTagger.load(location.folder, settings.threads)
-        probabilities, _ = tagger.engine.run(tokenize(tagger.tokenizer, comments))
+        probabilities = tagger.probabilities(comments)
         chosen = decide(probabilities, tagger.description.threshold_array())
     return Prediction(probabilities, chosen, _plain(trained.summary))
 

@@ -105,7 +105,7 @@ def trainers(problem: Problem, part: Part, threads: int) -> Turn:
     rows = [{"input_ids": one.ids, "labels": label} for one, label in zip(tokens, labels, strict=True)]
     with tempfile.TemporaryDirectory(prefix="trainer-") as scratch:
         arguments = Arguments(
-            scratch, num_train_epochs=1, save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=True
+            scratch, num_train_epochs=1, save_strategy="no", report_to="none", disable_tqdm=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder)
         Trainer(model, arguments, train_dataset=rows, processing_class=tokenizer, callbacks=[Steps()]).train()

@@ -16,13 +16,15 @@ from safetensors.torch import load_file, save_file
 
 from data.annotations import Target
 from data.errors import ModelError
-from model.decision import decide, tune_thresholds
+from data.text import normalise
+from model.decision import decide
 from model.definitions import mean_directions, sample_centre
 from model.description import ModelDescription, read_description
 from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_encoder
 from model.fitting import CheckpointPlace, FitResult, FitSettings, Fold, Progress, fit_network
 from model.labels import LabelSpace
 from model.network import ReasonCodeNetwork
+from model.operating_points import BALANCED, OperatingPoint, PointName, choose_operating_points
 from model.prediction import predict_network
 from model.starter import Starter, directions
 from model.tokens import TokenizedComment, tokenize
@@ -95,8 +97,8 @@ class ReasonCodeClassifier:
         comments, targets
             One target for each comment; a code that is unknown there is masked.
         validation
-            Other comments and targets, on which the fit stops and the thresholds are tuned. Without
-            them the last epoch is kept and every threshold is 0.5.
+            Other comments and targets, on which the fit stops, the probabilities are calibrated and the
+            operating points chosen. Without them the last epoch is kept and every threshold is 0.5.
         on_progress
             Called after every step.
         checkpoint
@@ -115,13 +117,14 @@ class ReasonCodeClassifier:
         train = self._with_definitions_kept(self._fold(comments, targets))
         held = self._fold(*validation) if validation is not None and len(validation[0]) else None
         self.fit_result_ = fit_network(network, train, held, pad_id, self.settings, on_progress, checkpoint)
-        thresholds = np.full(self.labels.shape, 0.5)
-        if held is not None:
-            probabilities, _ = predict_network(network, held.comments, pad_id)
-            thresholds = tune_thresholds(probabilities, held.present, held.known)
-            if self.starter is not None:  # nothing tells the threshold of a code that nobody annotated
-                thresholds[~held.known.any(axis=0)] = self.starter.thresholds
-        self.description_ = self._require_description().with_thresholds(thresholds)
+        if held is not None and validation is not None:
+            # A text that stands a hundred times says as much of the probabilities as one that stands once.
+            rows = np.unique([normalise(comment) for comment in validation[0]], return_index=True)[1]
+            probabilities, _ = predict_network(network, [held.comments[row] for row in rows], pad_id)
+            parts = held.present[rows], held.known[rows]
+            calibration, points = choose_operating_points(probabilities, *parts, self.labels.codes)
+            self.description_ = self._require_description().with_decisions(calibration, points)
+            self._set_thresholds_of_bare_codes(held.known.sum(axis=0) == 0)
         return self
 
     def tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:
@@ -130,25 +133,26 @@ class ReasonCodeClassifier:
         return tokenize(self._tokenizer, comments)
 
     def predict_proba(self, comments: Sequence[str]) -> NDArray[np.float32]:
-        """Give the probability of every pair, shape (n_comments, n_codes, n_polarities)."""
+        """Give the calibrated probability of every pair, shape (n_comments, n_codes, n_polarities)."""
         return self.predict_with_attention(comments)[0]
 
     def predict_with_attention(
         self, comments: Sequence[str]
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """Give the probabilities and, for each comment, how each code spread its attention.
+        """Give the calibrated probabilities and, for each comment, how each code spread its attention.
 
         Returns
         -------
         probabilities : ndarray of shape (n_comments, n_codes, n_polarities)
         attention : list of ndarray of shape (n_codes, tokens)
         """
-        network, pad_id = self._fitted_network(), self._require_description().pad_id
-        return predict_network(network, self.tokenize(comments), pad_id)
+        network, description = self._fitted_network(), self._require_description()
+        probabilities, attention = predict_network(network, self.tokenize(comments), description.pad_id)
+        return description.calibrate(probabilities), attention
 
-    def predict(self, comments: Sequence[str]) -> NDArray[np.bool_]:
-        """Give the pairs that apply at the tuned thresholds, shape (n_comments, n_codes, n_polarities)."""
-        return decide(self.predict_proba(comments), self._require_description().threshold_array())
+    def predict(self, comments: Sequence[str], point: PointName = BALANCED) -> NDArray[np.bool_]:
+        """Give the pairs that apply at an operating point, shape (n_comments, n_codes, n_polarities)."""
+        return decide(self.predict_proba(comments), self._require_description().threshold_array(point))
 
     def save(self, folder: str | Path) -> None:
         """Write the classifier: safetensors, JSON, nothing pickled."""
@@ -214,8 +218,8 @@ class ReasonCodeClassifier:
             pad_id=int(getattr(config, "pad_token_id", None) or 0),
         )
         if self.starter is not None:
-            thresholds = np.tile(self.starter.thresholds, (len(self.labels.codes), 1))
-            self.description_ = self.description_.with_thresholds(thresholds)
+            thresholds = (self.starter.thresholds,) * len(self.labels.codes)
+            self.description_ = dataclasses.replace(self.description_, thresholds=thresholds)
         self.network_.eval()
         return self
 
@@ -249,6 +253,22 @@ class ReasonCodeClassifier:
         present, known = fold.present.copy(), fold.known.copy()
         present[:, bare], known[:, bare] = read[:, bare], 1.0
         return dataclasses.replace(fold, present=present, known=known)
+
+    def _set_thresholds_of_bare_codes(self, bare: NDArray[np.bool_]) -> None:
+        """Decide codes that nobody annotated at the starter's thresholds: no annotation tells better ones."""
+        description = self._require_description()
+        if self.starter is None or description.calibration is None or not bare.any():
+            return
+        raw = np.broadcast_to(np.array(self.starter.thresholds, np.float32), (1, *self.labels.shape))
+        theirs = description.calibrate(raw)[0]
+        points: dict[PointName, OperatingPoint] = {}
+        for name, point in description.operating_points.items():
+            array = point.threshold_array()
+            pick = {"high_precision": np.maximum, "high_recall": np.minimum}.get(name)
+            array[bare] = theirs[bare] if pick is None else pick(array[bare], theirs[bare])
+            rows = tuple(tuple(round(float(value), 6) for value in row) for row in array)
+            points[name] = dataclasses.replace(point, thresholds=rows)
+        self.description_ = description.with_decisions(description.calibration, points)
 
     def _fitted_network(self) -> ReasonCodeNetwork:
         if self.network_ is None:

@@ -19,7 +19,8 @@ from model.encoder import load_tokenizer
 from model.engine import Engine, OnnxEngine
 from model.evidence import find_evidence
 from model.labels import LabelSpace
-from model.tokens import tokenize
+from model.operating_points import BALANCED, PointName
+from model.tokens import TokenizedComment, tokenize
 
 
 @dataclass(frozen=True)
@@ -69,36 +70,53 @@ class CommentTagger:
         """The codes of the model, in the order of its outputs."""
         return LabelSpace(self.description.codes)
 
-    def choose(self, comments: Sequence[str]) -> NDArray[np.bool_]:
-        """Give the pairs that apply, shape (n_comments, n_codes, n_polarities), without evidence."""
+    def probabilities(self, comments: Sequence[str]) -> NDArray[np.float32]:
+        """Give the calibrated probability of every pair, shape (n_comments, n_codes, n_polarities)."""
         if not comments:
-            return np.zeros((0, *self.labels.shape), np.bool_)
-        probabilities, _ = self.engine.run(tokenize(self.tokenizer, comments))
-        return decide(probabilities, self.description.threshold_array())
+            return np.zeros((0, *self.labels.shape), np.float32)
+        return self._score(tokenize(self.tokenizer, comments))[0]
 
-    def tag(self, comments: Sequence[str]) -> list[tuple[Tag, ...]]:
+    def choose(self, comments: Sequence[str], point: PointName = BALANCED) -> NDArray[np.bool_]:
+        """Give the pairs that apply, shape (n_comments, n_codes, n_polarities), without evidence."""
+        return decide(self.probabilities(comments), self.description.threshold_array(point))
+
+    def tag(self, comments: Sequence[str], point: PointName = BALANCED) -> list[tuple[Tag, ...]]:
         """Tag comments; one that stands several times is read once.
 
         Parameters
         ----------
         comments
             Texts, none of them blank.
+        point
+            The operating point, which sets the thresholds.
 
         Returns
         -------
         list of tuple of Tag
             For each comment its tags, likeliest first.
+
+        Raises
+        ------
+        ModelError
+            If the model has no such operating point.
         """
         distinct = list(dict.fromkeys(comments))
-        tags = dict(zip(distinct, self._tag_distinct(distinct), strict=True))
+        thresholds = self.description.threshold_array(point)
+        tags = dict(zip(distinct, self._tag_distinct(distinct, thresholds), strict=True))
         return [tags[comment] for comment in comments]
 
-    def _tag_distinct(self, comments: list[str]) -> list[tuple[Tag, ...]]:
+    def _score(
+        self, tokens: Sequence[TokenizedComment]
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        probabilities, attention = self.engine.run(tokens)
+        return self.description.calibrate(probabilities), attention
+
+    def _tag_distinct(self, comments: list[str], thresholds: NDArray[np.float64]) -> list[tuple[Tag, ...]]:
         if not comments:
             return []
         tokens = tokenize(self.tokenizer, comments)
-        probabilities, attention = self.engine.run(tokens)
-        chosen = decide(probabilities, self.description.threshold_array())
+        probabilities, attention = self._score(tokens)
+        chosen = decide(probabilities, thresholds)
         found: list[list[Tag]] = [[] for _ in comments]
         for row, code, polarity in np.argwhere(chosen):
             found[row].append(

@@ -1,6 +1,7 @@
 """The classifier learns, masks what is unknown, repeats itself, and survives a round trip to disk."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from data.annotations import Target
 from data.errors import ModelError
 from model.classifier import ReasonCodeClassifier
+from model.description import read_description
+from model.operating_points import POINT_NAMES
 
 
 def test_it_learns_codes_and_polarity(classifier, annotations, targets):
@@ -105,3 +108,43 @@ def test_a_folder_that_is_not_whole_is_one_sentence(classifier, tmp_path, broken
     with pytest.raises(ModelError, match="whole|read") as caught:
         ReasonCodeClassifier.load(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_calibration_and_operating_points_survive_the_disk(classifier, annotations, tmp_path):
+    comments = [row.comment for row in annotations[550:]]
+    classifier.save(tmp_path)
+    again = ReasonCodeClassifier.load(tmp_path)
+    assert again.description_.calibration == classifier.description_.calibration
+    for name in POINT_NAMES:
+        assert np.array_equal(classifier.predict(comments, name), again.predict(comments, name))
+        assert again.description_.operating_points[name].codes["billing.charge"].mentions > 5
+
+
+def test_a_description_of_an_older_version_still_loads(classifier, tmp_path):
+    classifier.save(tmp_path)
+    path = tmp_path / "reason_codes.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("calibration", "operating_points"):
+        del content[name]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    old = read_description(tmp_path)
+    assert np.array_equal(old.threshold_array(), classifier.description_.threshold_array())
+    values = np.full((1, 3, 3), 0.3, np.float32)
+    assert np.array_equal(old.calibrate(values), values)
+    with pytest.raises(ModelError, match="no operating point 'high_recall'"):
+        old.threshold_array("high_recall")
+
+
+def test_a_comment_that_stands_often_does_not_move_the_thresholds(
+    tiny_encoder, annotations, targets, taxonomy, fit_settings
+):
+    comments = [row.comment for row in annotations]
+
+    def fit(rows):
+        settings = dataclasses.replace(fit_settings, epochs=1)
+        model = ReasonCodeClassifier(taxonomy.active, str(tiny_encoder), settings, 64)
+        validation = [comments[i] for i in rows], [targets[i] for i in rows]
+        return model.fit(comments[:96], targets[:96], validation).description_
+
+    rows = list(range(450, 550))
+    assert fit(rows) == fit(rows + [450] * 300)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from model.decision import decide, tune_thresholds
+from model.decision import decide, derive_thresholds, tune_thresholds
 
 probabilities = arrays(
     np.float64, st.tuples(st.integers(1, 12), st.integers(1, 4), st.just(3)), elements=st.floats(0, 1)
@@ -60,3 +60,29 @@ def test_masked_rows_do_not_count():
 def test_nothing_to_tune_on_gives_one_half():
     empty = np.zeros((0, 2, 3), np.float32)
     assert (tune_thresholds(empty, empty, np.zeros((0, 2), np.float32)) == 0.5).all()
+
+
+def test_thresholds_from_exact_probabilities_are_half_of_the_best_f1():
+    """A law of exact probabilities: the threshold that maximises F1 is half of the F1 that it reaches."""
+    probabilities = np.zeros((30_000, 1, 3))
+    probabilities[:, 0, 0] = np.random.default_rng(2).beta(0.5, 2, 30_000)
+    threshold = derive_thresholds(probabilities, np.ones((30_000, 1)))[0, 0]
+    chosen = probabilities[:, 0, 0] >= threshold
+    hits = probabilities[chosen, 0, 0].sum()
+    best = 2 * hits / (chosen.sum() + probabilities.sum())
+    assert abs(threshold - best / 2) < 0.03
+
+
+def test_beta_moves_thresholds_and_a_pair_without_mentions_follows_the_common_one():
+    probabilities = np.random.default_rng(3).beta(0.3, 2, (2000, 2, 3))
+    probabilities[:, 1, 2] = 1e-9
+    known = np.ones((2000, 2))
+    low, middle, high = (derive_thresholds(probabilities, known, beta) for beta in (3.0, 1.0, 1 / 3))
+    assert (low < middle).all()
+    assert (middle < high).all()
+    others = np.delete(middle.ravel(), 5)
+    assert others.min() <= middle[1, 2] <= others.max()
+
+
+def test_nothing_known_gives_one_half():
+    assert (derive_thresholds(np.random.default_rng(0).random((4, 2, 3)), np.zeros((4, 2))) == 0.5).all()

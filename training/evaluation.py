@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.annotations import POLARITIES
+from model.decision import decide
+from model.description import ModelDescription
+from training.reliability import Reliability, measure_reliability
 
 Booleans = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -75,6 +78,10 @@ class Evaluation:
         For each code.
     pairs
         For each (code, polarity) that occurs.
+    reliability
+        Whether the probabilities mean what they say; None where only choices were given.
+    points
+        For each operating point what was expected of it and what it reached.
     """
 
     comments: int
@@ -84,9 +91,16 @@ class Evaluation:
     code_macro_f1: float | None
     codes: dict[str, Score]
     pairs: dict[str, Score]
+    reliability: Reliability | None = None
+    points: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the figures as plain JSON values."""
+        reliability = self.reliability.codes if self.reliability else {}
+        codes = {
+            code: score.to_dict() | (asdict(reliability[code]) if code in reliability else {})
+            for code, score in self.codes.items()
+        }
         return {
             "comments": self.comments,
             "pair_micro_f1": self.pair_micro.f1,
@@ -95,9 +109,42 @@ class Evaluation:
             "pair_recall": self.pair_micro.recall,
             "code_micro_f1": self.code_micro.f1,
             "code_macro_f1": self.code_macro_f1,
-            "codes": {code: score.to_dict() for code, score in self.codes.items()},
+            **(self.reliability.to_dict() if self.reliability else {}),
+            "codes": codes,
             "pairs": {pair: score.to_dict() for pair, score in self.pairs.items()},
+            "operating_points": self.points,
         }
+
+
+def evaluate_model(
+    probabilities: Floats, present: Floats, known: Floats, description: ModelDescription
+) -> Evaluation:
+    """Evaluate a model at its balanced operating point, its probabilities, and its other points.
+
+    Parameters
+    ----------
+    probabilities
+        Calibrated, shape (n_comments, n_codes, n_polarities).
+    present, known
+        As `evaluate` takes them.
+    description
+        Of the model: codes and operating points.
+    """
+    codes = description.codes
+    found = evaluate(decide(probabilities, description.threshold_array()), present, known, codes)
+    points = {}
+    for name, point in description.operating_points.items():
+        reached = evaluate(decide(probabilities, point.threshold_array()), present, known, codes)
+        score, expected = reached.pair_micro, point.expected
+        points[str(name)] = {
+            "expected_precision": expected.precision,
+            "precision": score.precision,
+            "expected_recall": expected.recall,
+            "recall": score.recall,
+        }
+    return replace(
+        found, reliability=measure_reliability(probabilities, present, known, codes), points=points
+    )
 
 
 def evaluate(chosen: Booleans, present: Floats, known: Floats, codes: tuple[str, ...]) -> Evaluation:

@@ -35,7 +35,7 @@ def export_onnx(classifier: ReasonCodeClassifier, folder: Path, comments: Sequen
     Returns
     -------
     float
-        The greatest difference of a probability.
+        The greatest difference of a calibrated probability.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def export_onnx(classifier: ReasonCodeClassifier, folder: Path, comments: Sequen
     sample = list(comments)[:256] or ["No comment to compare on."]
     engine = OnnxEngine(folder, description.pad_id, classifier.settings.threads)
     exported, _ = engine.run(classifier.tokenize(sample))
-    difference = float(np.abs(exported - classifier.predict_proba(sample)).max())
+    difference = float(np.abs(description.calibrate(exported) - classifier.predict_proba(sample)).max())
     if difference > _TOLERANCE:
         raise ModelError(
             f"the exported network differs from the trained one by {difference:.2g}", file=folder

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from data.annotations import Annotation, Target, read_annotations, to_target
-from data.errors import InputError
+from data.errors import InputError, ModelError
 from data.settings import Settings
 from data.taxonomy import Taxonomy, read_taxonomy
 from data.text import text_hash
@@ -26,7 +26,7 @@ from model.description import TAXONOMY
 from model.encoder import resolve_encoder
 from model.fitting import CheckpointPlace, FitSettings, Progress
 from model.starter import find_starter
-from training.evaluation import Evaluation, evaluate
+from training.evaluation import Evaluation, evaluate_model
 from training.export import export_onnx
 from training.regime import choose_regime
 from training.registration import RegisteredVersion, promote, register_model
@@ -162,9 +162,13 @@ def _checkpoint(data: TrainingData, classifier: ReasonCodeClassifier, settings: 
 
 
 def _evaluate(classifier: ReasonCodeClassifier, comments: list[str], targets: list[Target]) -> Evaluation:
+    if classifier.description_ is None:
+        raise ModelError("the classifier is not fitted yet")
     present, known = classifier.labels.encode(targets)
-    chosen = classifier.predict(comments) if comments else np.zeros((0, *classifier.labels.shape), bool)
-    return evaluate(chosen, present, known, classifier.labels.codes)
+    probabilities = np.zeros(present.shape, np.float32)
+    if comments:
+        probabilities = classifier.predict_proba(comments)
+    return evaluate_model(probabilities, present, known, classifier.description_)
 
 
 def _write_folder(
@@ -249,5 +253,6 @@ def evaluate_file(annotations: str | Path, folder: Path, settings: Settings) -> 
             "the model was fitted on every comment of the file; nothing to evaluate on", file=annotations
         )
     present, known = tagger.labels.encode([to_target(row, tagger.taxonomy) for row in fresh])
-    chosen = tagger.choose([row.comment for row in fresh])
-    return HeldOutEvaluation(evaluate(chosen, present, known, tagger.labels.codes), len(rows) - len(fresh))
+    probabilities = tagger.probabilities([row.comment for row in fresh])
+    evaluation = evaluate_model(probabilities, present, known, tagger.description)
+    return HeldOutEvaluation(evaluation, len(rows) - len(fresh))

@@ -84,16 +84,26 @@ def show_evaluation(figures: dict[str, Any], title: str) -> None:
             _share(score["precision"]),
             _share(score["recall"]),
             _share(score["f1"]),
+            _share(score.get("ece")),
             str(score["support"]),
         ]
         for code, score in sorted(figures["codes"].items(), key=lambda item: -item[1]["support"])
         if score["support"]
     ]
-    print_table(title, ["code", "precision", "recall", "F1", "comments"], rows, {1, 2, 3, 4})
+    columns = ["code", "precision", "recall", "F1", "calibration error", "comments"]
+    print_table(title, columns, rows, {1, 2, 3, 4, 5})
+    points = figures["operating_points"]
+    if points:
+        kinds = ["expected_precision", "precision", "expected_recall", "recall"]
+        rows = [[name, *(_share(point[kind]) for kind in kinds)] for name, point in points.items()]
+        columns = ["operating point", "precision expected", "reached", "recall expected", "reached"]
+        print_table("Operating points", columns, rows, {1, 2, 3, 4})
     say(
         f"{figures['comments']} comments: (code, polarity) micro-F1 {_share(figures['pair_micro_f1'])}, "
         f"macro-F1 {_share(figures['pair_macro_f1'])}; "
-        f"code alone {_share(figures['code_micro_f1'])}, {_share(figures['code_macro_f1'])}"
+        f"code alone {_share(figures['code_micro_f1'])}, {_share(figures['code_macro_f1'])}; "
+        f"expected calibration error, mean of the codes, {_share(figures.get('ece'))} "
+        f"(exact forecasts would show {_share(figures.get('ece_of_chance'))})"
     )
 
 

@@ -1,0 +1,158 @@
+"""Operating points: thresholds for those who want to be right, to miss little, or both; what each gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.calibration import Calibration, fit_calibration
+from model.decision import decide, derive_thresholds
+
+Floats = NDArray[np.floating[Any]]
+Doubles = NDArray[np.float64]
+
+PointName = Literal["high_precision", "balanced", "high_recall"]
+POINT_NAMES: tuple[PointName, ...] = get_args(PointName)
+BALANCED: PointName = "balanced"
+# What recall is worth beside precision: F-beta with the beta of each point.
+_BETA: dict[PointName, float] = {"high_precision": 1 / 3, "balanced": 1.0, "high_recall": 3.0}
+
+_FOLDS = 5
+# Counts of a few comments are drawn towards what the probabilities let one expect, as if that had been seen
+# this often: nearest to later comments on every measured set (see ``docs/quality.md``).
+_PRIOR_COUNT = 30.0
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What to expect of new comments like those of the training.
+
+    Attributes
+    ----------
+    precision
+        The share of tags that are right; None where no tag is expected.
+    recall
+        The share of mentions that are tagged; None where no mention is expected.
+    mentions
+        How many annotated mentions this stands on, besides the probabilities.
+    """
+
+    precision: float | None
+    recall: float | None
+    mentions: int
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Thresholds of one operating point, and what they are expected to give.
+
+    Attributes
+    ----------
+    thresholds
+        For each code, one for each polarity.
+    expected
+        Over all pairs.
+    codes
+        For each code, over its pairs.
+    """
+
+    thresholds: tuple[tuple[float, ...], ...]
+    expected: Expectation
+    codes: dict[str, Expectation]
+
+    def threshold_array(self) -> Doubles:
+        """Give the thresholds, shape (n_codes, n_polarities)."""
+        return np.asarray(self.thresholds, np.float64)
+
+
+def choose_operating_points(
+    probabilities: Floats, present: Floats, known: Floats, codes: tuple[str, ...]
+) -> tuple[Calibration, dict[PointName, OperatingPoint]]:
+    """Calibrate, and set the thresholds of every operating point.
+
+    What is expected of a point is counted on folds: each fold is decided by a calibration and by thresholds
+    that come from the other folds alone.
+
+    Parameters
+    ----------
+    probabilities, present
+        Shape (n, n_codes, n_polarities): of a network, before calibration, on comments that it was not
+        fitted on.
+    known
+        Shape (n, n_codes).
+    codes
+        Names of the second axis.
+    """
+    calibration = fit_calibration(probabilities, present, known)
+    calibrated = calibration.apply(probabilities)
+    points: dict[PointName, OperatingPoint] = {}
+    folds = _folds(probabilities, present, known)
+    for name in POINT_NAMES:
+        thresholds = derive_thresholds(calibrated, known, _BETA[name])
+        counts = sum((_counts(fold, _BETA[name]) for fold in folds), np.zeros((5, len(codes))))
+        points[name] = OperatingPoint(
+            tuple(tuple(round(float(value), 6) for value in row) for row in thresholds),
+            _expect(counts.sum(axis=1)),
+            {code: _expect(counts[:, i]) for i, code in enumerate(codes)},
+        )
+    return calibration, points
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """Calibrated from other comments: those others, to set thresholds on, and the fold itself."""
+
+    others: Floats
+    others_known: Floats
+    probabilities: Floats
+    present: Floats
+    known: Floats
+
+
+def _folds(probabilities: Floats, present: Floats, known: Floats) -> list[_Fold]:
+    n = len(probabilities)
+    folds = min(_FOLDS, n)
+    # Shuffled, the same way each time: neighbours in a file are often alike.
+    place = np.random.default_rng(0).permutation(n) % max(1, folds)
+    found = []
+    for fold in range(folds if folds > 1 else 0):
+        held, others = place == fold, place != fold
+        calibration = fit_calibration(probabilities[others], present[others], known[others])
+        found.append(
+            _Fold(
+                calibration.apply(probabilities[others]),
+                known[others],
+                calibration.apply(probabilities[held]),
+                present[held],
+                known[held],
+            )
+        )
+    return found
+
+
+def _counts(fold: _Fold, beta: float) -> Doubles:
+    """Give hits, tags, mentions, expected hits and expected mentions of each code, shape (5, n_codes)."""
+    thresholds = derive_thresholds(fold.others, fold.others_known, beta)
+    weight = fold.known[..., None]
+    chosen = decide(fold.probabilities, thresholds) * weight
+    parts = (
+        chosen * fold.present,
+        chosen,
+        fold.present * weight,
+        chosen * fold.probabilities,
+        fold.probabilities * weight,
+    )
+    return np.stack([part.sum(axis=(0, 2), dtype=np.float64) for part in parts])
+
+
+def _expect(counts: Doubles) -> Expectation:
+    hits, tags, mentions, likely_hits, likely_mentions = (float(count) for count in counts)
+    precision = recall = None
+    if tags:
+        precision = round((hits + _PRIOR_COUNT * likely_hits / tags) / (tags + _PRIOR_COUNT), 4)
+    if likely_mentions:
+        recall = round((hits + _PRIOR_COUNT * likely_hits / likely_mentions) / (mentions + _PRIOR_COUNT), 4)
+    return Expectation(precision, recall, int(mentions))
