@@ -109,7 +109,7 @@ def fit_settings():
     from model.fitting import FitSettings
 
     return FitSettings(
-        epochs=8,
+        epochs=12,
         least_steps=1,
         batch_size=32,
         encoder_rate=1e-3,
