@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from model.correction import AuditedRows, CorrectionSums
 from model.group_sums import counts_by, sums_by, sums_by_pair
 from model.hierarchy import Hierarchy
 from model.leave_one_out import MentionSums
@@ -94,6 +95,8 @@ class CauseSums:
         The weighted contributions of the lowest and of the middle class, shape (k, 2).
     praised
         Responses that praise the column, shape (k,); for ``uncoded``: that only praise.
+    correction
+        What an audit adds to all of it (section D); None without one.
     """
 
     hierarchy: Hierarchy
@@ -105,9 +108,12 @@ class CauseSums:
     alone: Floats
     by_class: Floats
     praised: Ints
+    correction: CorrectionSums | None = None
 
     @classmethod
-    def of(cls, responses: ScoredResponses, hierarchy: Hierarchy) -> CauseSums:
+    def of(
+        cls, responses: ScoredResponses, hierarchy: Hierarchy, audited: AuditedRows | None = None
+    ) -> CauseSums:
         """Sum over responses.
 
         Parameters
@@ -115,7 +121,11 @@ class CauseSums:
         responses
             The scored responses.
         hierarchy
-            Holds every code of the responses, and may hold more.
+            Holds every code of the responses (and of the audit), and may hold more.
+        audited
+            What people said of some of them, where an audit drew any. Where the other sums come from
+            elsewhere, `CorrectionSums.of` takes the responses of audited people alone, and
+            ``dataclasses.replace(sums, correction=...)`` puts them in.
         """
         k = len(column_names(hierarchy))
         pairs = LossShares.of_responses(responses, hierarchy)
@@ -145,6 +155,7 @@ class CauseSums:
                 [sums_by(pairs.columns, weighted * part, k) for part in (worst, ~worst)], axis=1
             ),
             praised=_praised(responses, hierarchy, pairs),
+            correction=None if audited is None else CorrectionSums.of(responses, hierarchy, audited),
         )
 
     def __add__(self, other: CauseSums) -> CauseSums:
@@ -160,7 +171,15 @@ class CauseSums:
             alone=self.alone + other.alone,
             by_class=self.by_class + other.by_class,
             praised=self.praised + other.praised,
+            correction=_either(self.correction, other.correction),
         )
+
+
+def _either(one: CorrectionSums | None, other: CorrectionSums | None) -> CorrectionSums | None:
+    """Add two corrections; a part in which nothing was audited has none."""
+    if one is None or other is None:
+        return one or other
+    return one + other
 
 
 def _by_person(responses: ScoredResponses) -> tuple[Ints, Floats]:
