@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from model.metric import Metric, MetricChange
 from model.ranking import Status
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a change, in points.
+
+    Attributes
+    ----------
+    points
+        Above 0 where more is lost after than before.
+    low, high, se
+        The confidence interval and the standard error, clustered by respondent; None where a group has
+        fewer than two respondents.
+    """
+
+    points: float
+    low: float | None
+    high: float | None
+    se: float | None
+
+    @classmethod
+    def of(cls, points: float, reach: float, error: float) -> Part:
+        """Build a part with a symmetric interval; NaN stands for what is not known."""
+        if math.isnan(reach):
+            return cls(float(points), None, None, None)
+        return cls(float(points), float(points - reach), float(points + reach), float(error))
 
 
 @dataclass(frozen=True)

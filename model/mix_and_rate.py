@@ -27,6 +27,7 @@ from scipy.sparse import csr_array
 from data.errors import InputError
 from model.comparison import Comparison
 from model.contributions import ELIGIBLE
+from model.explained_change import Part
 from model.group_sums import counts_by
 from model.hierarchy import Hierarchy
 from model.loss_shares import column_names
@@ -38,25 +39,6 @@ Ints = NDArray[np.int64]
 
 MOST_VALUES = 200
 """Values that a segment may have; with more, most of their shares and means are noise."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a change, in points.
-
-    Attributes
-    ----------
-    points
-        Above 0 where more is lost after than before.
-    low, high, se
-        The confidence interval and the standard error, clustered by respondent; None where a group has
-        fewer than two respondents.
-    """
-
-    points: float
-    low: float | None
-    high: float | None
-    se: float | None
 
 
 @dataclass(frozen=True)
@@ -222,7 +204,7 @@ def _split(cells: _Cells, value: Floats, cause: str | None, level: float) -> Mix
     covariance = sums.covariance(model.derivatives, people)
     errors = np.sqrt(np.diag(covariance))
     reach = student_quantile(int(comparison.people.min()), level) * errors
-    parts = [_part(*figures) for figures in zip(model.points.tolist(), reach, errors, strict=True)]
+    parts = [Part.of(*figures) for figures in zip(model.points.tolist(), reach, errors, strict=True)]
     responses, respondents = cells.counts()
     values = []
     for g, name in enumerate(cells.names):
@@ -308,12 +290,6 @@ class _Kitagawa:
             mean=mean,
             change=float(middle[1] - middle[0]),
         )
-
-
-def _part(points: float, reach: float, error: float) -> Part:
-    if math.isnan(reach):
-        return Part(points, None, None, None)
-    return Part(points, float(points - reach), float(points + reach), float(error))
 
 
 def _notes(cells: _Cells, respondents: Ints) -> list[str]:
