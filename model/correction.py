@@ -268,11 +268,12 @@ def corrected_interval(
     t_audit = float(stdtrit(correction.audited - 1, 0.5 + level / 2))
     people = _score_margins(np.maximum(centre, 0.0), _person_unit(sums, worst), t_people)
     missed = _error_margins(correction.missed, correction.exposed, points, t_audit)
-    # What the model imagined lies within what it claimed, so it cannot be more.
     within = np.where(correction.claimed[0] > 0, correction.claimed, correction.exposed)
     imagined = _error_margins(correction.imagined, within, points, t_audit)
-    most = np.maximum(0.0, claimed - points * correction.imagined[0])
-    low = centre - np.sqrt(people[0] ** 2 + missed[0] ** 2 + np.minimum(imagined[1], most) ** 2)
+    # What the model imagined lies within what it claimed, so it cannot be more.
+    room = claimed - points * correction.imagined[0]
+    imagined = np.maximum(imagined[0], -room), np.minimum(imagined[1], np.maximum(0.0, room))
+    low = centre - np.sqrt(people[0] ** 2 + missed[0] ** 2 + imagined[1] ** 2)
     high = centre + np.sqrt(people[1] ** 2 + missed[1] ** 2 + imagined[0] ** 2)
     return low, high
 
