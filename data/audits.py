@@ -186,11 +186,14 @@ class Audit:
         The labelled responses, each once.
     fault
         Why it does not correct a certain ranking; None where nothing speaks against it.
+    remarks
+        Sentences that belong beside what it corrects.
     """
 
     design: AuditDesign
     rows: tuple[AuditedResponse, ...]
     fault: AuditFault | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def chances(self) -> dict[str, tuple[float, frozenset[str]]]:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data.audits import Audit, AuditFault, Frame
-from data.tags import TaggedResponse
+from data.errors import InputError, ModelError
+from data.settings import Settings
+from data.tags import TaggedResponse, read_tags
 from data.text import text_hash
 from model.audit_sample import auditable
 from model.mentions import ScoredResponses
+from model.registry import find_model
 
 SEEN_TEXTS = "seen_texts.txt"
 """The file of a model folder that holds the hashes of the comments that the model was fitted on."""
 
 _HASH_LENGTH = 16
+_REGISTERED = re.compile(r"[\w.-]+/\d+", re.ASCII)
+_UNCHECKED = (
+    "It could not be checked whether the model was trained on the audited comments, which would hide its "
+    "errors: say where the model is with --model."
+)
 ALLOWANCE = 0.02
 """The share of audited comments that may have been seen beyond twice the share among all others."""
 
@@ -24,6 +33,44 @@ def read_seen_texts(folder: Path) -> frozenset[str] | None:
     """Give the hashes of the comments that a model was fitted on; None where its folder has none."""
     path = folder / SEEN_TEXTS
     return frozenset(path.read_text(encoding="utf-8").split()) if path.is_file() else None
+
+
+def seen_texts_behind(tags: Path, model: str | None, settings: Settings) -> frozenset[str] | None:
+    """Find what the model of a tags file was fitted on.
+
+    Parameters
+    ----------
+    tags
+        Its first row names the model.
+    model
+        Where that model is; by default it is looked for in the registry.
+    settings
+        Of the registry.
+
+    Returns
+    -------
+    frozenset of str or None
+        The hashes; None where the model is not found, or its folder does not say.
+
+    Raises
+    ------
+    InputError
+        If `model` is another one than that of the tags.
+    ModelError
+        If `model` is given, and is not there.
+    """
+    name = next((row.model for row in read_tags(tags)), None)
+    if model is None:
+        if name is None or not _REGISTERED.fullmatch(name):
+            return None
+        try:
+            return read_seen_texts(find_model(f"models:/{name}", settings).folder)
+        except ModelError:
+            return None
+    location = find_model(model, settings)
+    if location.name != name:
+        raise InputError(f"the tags are of the model '{name}', and --model is '{location.name}'", file=tags)
+    return read_seen_texts(location.folder)
 
 
 def checked_frame(audit: Audit, responses: ScoredResponses) -> Audit:
@@ -92,7 +139,8 @@ class AuditCheck:
         """Give the audit, with the fault that was found once all rows have passed, if any."""
         if self.audit.fault is not None:
             return self.audit
-        return replace(self.audit, fault=self._fault())
+        remarks = () if self.seen is not None else (_UNCHECKED,)
+        return replace(self.audit, fault=self._fault(), remarks=(*self.audit.remarks, *remarks))
 
     def _fault(self) -> AuditFault | None:
         design = self.audit.design
@@ -101,11 +149,11 @@ class AuditCheck:
                 "other_taxonomy_version",
                 "The tags are of another version of the taxonomy than the audit's labels.",
             )
-        if self.seen is None and self._models - {design.model}:
+        if len(self._models) > 1 or (self.seen is None and self._models != {design.model}):
             return AuditFault(
                 "other_model",
-                "The tags are of another model than the one that was audited, and it is not known whether "
-                "that model was trained on the audited comments; say which it is with --model.",
+                "The tags are not all of the model that was audited, and it is not known whether another one "
+                "was trained on the audited comments; say where it is with --model.",
             )
         edited = sum(
             self._texts.get(row.annotation.response_id, "") != text_hash(row.annotation.comment)

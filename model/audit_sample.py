@@ -104,7 +104,8 @@ def draw_audit(
     drawn = allocate(sizes, mass, _floors(sizes, code, mass, size), min(size, frame.size))
     order = generator.permutation(frame.size)
     place = _place_within(stratum[order], sizes.size)
-    kept = order[place < drawn[stratum[order]]]
+    # The first of each stratum; mixed anew, or thinly drawn strata would come first.
+    kept = generator.permutation(order[place < drawn[stratum[order]]])
     names = generator.permutation(sizes.size) + 1
     return DrawnRows(frame[kept], (drawn / sizes)[stratum[kept]], names[stratum[kept]])
 

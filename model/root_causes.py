@@ -257,6 +257,8 @@ def _correction_notes(figures: CauseFigures, audit: Audit | None) -> list[str]:
         "its points hold its share of the correction, so that the sum stays exact, but do not settle it. "
         "A corrected value may lie below 0. Mentions and impacts stay those of the model."
     )
+    if audit is not None:
+        notes += audit.remarks
     if audit is not None and audit.unlabelled:
         notes.append(
             f"{audit.unlabelled:,} of {audit.design.drawn:,} drawn responses were not labelled; the labelled "
