@@ -23,6 +23,7 @@ STATUSES: tuple[Status, ...] = ("tagged", "uncoded", "no_comment", "error")
 TAG_FIELDS = RESERVED
 COLUMNS = FIELDS + TAG_FIELDS
 _CHUNK = 4096
+_ROW_GROUP = 131_072  # rows of Parquet that lie together; small groups are slow to read and pack badly
 _OUTPUT = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
 __all__ = [
@@ -120,10 +121,17 @@ def read_tags(path: str | Path, *, scale: Scale = NPS) -> Iterator[TaggedRespons
                 row=row.number,
                 column="tags",
             )
-        yield _parse_tagged(restored(row) if guarded else row, path, scale, seen)
+        yield parse_tagged(restored(row) if guarded else row, path, scale, seen)
 
 
-def _parse_tagged(row: Row, path: str | Path, scale: Scale, seen: Counter[str]) -> TaggedResponse:
+def parse_tagged(row: Row, path: str | Path, scale: Scale, seen: Counter[str]) -> TaggedResponse:
+    """Read one row of a tags file; `seen` counts equal rows without an id.
+
+    Raises
+    ------
+    InputError
+        Names file, row and column of what cannot be understood.
+    """
     cells = row.cells
 
     def wrong(column: str, message: str) -> InputError:
@@ -196,7 +204,8 @@ def write_tags(rows: Iterable[TaggedResponse], path: str | Path, segments: Seque
     Parameters
     ----------
     rows
-        May be a stream; 4,096 are held at a time. Lone surrogates are written as U+FFFD.
+        May be a stream; 4,096 are held at a time (131,072 for Parquet). Lone surrogates are written as
+        U+FFFD.
     path
         Written in place: give a temporary name and rename it where readers must never see a part.
     segments
@@ -320,6 +329,7 @@ class _ParquetTable:
         )
         self.segments = segments
         self.writer = pq.ParquetWriter(path, self.schema, compression="zstd")
+        self.waiting: list[Any] = []
 
     def write(self, rows: Sequence[TaggedResponse]) -> None:
         import pyarrow as pa
@@ -331,7 +341,19 @@ class _ParquetTable:
             record |= {"responded_at": row.response.responded_at, "score": row.response.score}
             records.append(record | {"weight": row.response.weight})
         if records:
-            self.writer.write_table(pa.Table.from_pylist(records, schema=self.schema))
+            self.waiting.append(pa.Table.from_pylist(records, schema=self.schema))
+        if sum(table.num_rows for table in self.waiting) >= _ROW_GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        import pyarrow as pa
+
+        if self.waiting:
+            self.writer.write_table(pa.concat_tables(self.waiting), row_group_size=_ROW_GROUP)
+            self.waiting.clear()
 
     def close(self) -> None:
-        self.writer.close()
+        try:
+            self.flush()
+        finally:
+            self.writer.close()
