@@ -89,7 +89,8 @@ def test_a_step_lasts():
     assert change.end_week is None
     assert change.low < -100 * 1.2 * 0.14 < change.high < 0
     assert change.sentence == (
-        f"a down {-change.points:.1f} points [{-change.high:.1f}, {-change.low:.1f}] since {change.start_week}"
+        f"a down {-change.points:.1f} points [{-change.high:.1f}, {-change.low:.1f}] "
+        f"since {change.start_week}"
     )
 
 
