@@ -198,6 +198,21 @@ class BenchmarkReport:
     groups: Mapping[str, tuple[BenchmarkTest, ...]]
     notes: tuple[str, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON values."""
+        return {
+            "overall": [test.to_dict() for test in self.overall],
+            "groups": {value: [test.to_dict() for test in tests] for value, tests in self.groups.items()},
+            "notes": list(self.notes),
+        }
+
+    def sentences(self, by: str | None) -> list[str]:
+        """Give every comparison in words, then the notes; `by` is the segment of the groups."""
+        found = [test.sentence for test in self.overall]
+        for value, tests in self.groups.items():
+            found += [f"{by} {value or '(blank)'}: {test.sentence}" for test in tests]
+        return [*found, *self.notes]
+
 
 def compare_all(
     overall: Metric,

@@ -21,6 +21,7 @@ from scipy.sparse import csr_array, diags_array, hstack
 
 from model.comparison import Comparison
 from model.hierarchy import Hierarchy
+from model.loss_shares import BUCKETS
 from model.mentions import ScoredResponses
 from model.person_sums import PersonSums
 from model.points_lost import rule_of_three, student_quantile
@@ -155,8 +156,10 @@ class ModelEffect:
         covariance = sums.covariance(np.concatenate([d_effect, d_change - d_effect]), people)
         errors = np.sqrt(np.diag(covariance))
         t = student_quantile(int(people.min()), level)
-        # A cause on which the overlap shows no difference may still have one elsewhere.
+        # A cause on which the overlap shows no difference may still have one elsewhere; what was left without
+        # a comment cannot.
         unseen = np.where(errors[:k] > 0, 0.0, _unseen(comparison, overlaps, level))
+        unseen[len(hierarchy.codes) + BUCKETS.index("no_comment")] = 0.0
         return cls(
             change=change,
             effect=effect,

@@ -14,6 +14,7 @@ from data.files import writing
 from data.scale import scale_named
 from data.tags import read_tags
 from model.adjusted_effect import AdjustedEffects
+from model.benchmark_test import BenchmarkReport
 from model.findings import Findings
 from model.ranking import Ranking
 from serving.export_table import write_csv
@@ -40,6 +41,7 @@ def write_report(
     trend: Trend | None = None,
     findings: Findings | None = None,
     adjusted: AdjustedEffects | None = None,
+    benchmarks: BenchmarkReport | None = None,
 ) -> None:
     """Write a ranking into a file, which appears whole or not at all.
 
@@ -59,7 +61,7 @@ def write_report(
         The tags file behind the ranking, from which comments are shown.
     labels
         Labels of the codes; ids are made readable without it.
-    trend, findings, adjusted
+    trend, findings, adjusted, benchmarks
         What else to show.
 
     Raises
@@ -88,6 +90,7 @@ def write_report(
         trend=trend,
         findings=findings,
         adjusted=adjusted,
+        benchmarks=benchmarks,
     )
     _write(output, _renderer(kind)(report))
 
@@ -97,6 +100,7 @@ def ranking_document(
     groups: Mapping[str, Ranking],
     by: str | None,
     adjusted: AdjustedEffects | None = None,
+    benchmarks: BenchmarkReport | None = None,
 ) -> dict[str, Any]:
     """Give a ranking as plain JSON values.
 
@@ -106,12 +110,14 @@ def ranking_document(
         The ranking of all responses.
     groups, by
         Those of a segment's values and its name; ``by`` and ``groups`` are there where it was ranked by one.
-    adjusted
-        The adjusted effects; ``adjusted`` is there where they were asked for.
+    adjusted, benchmarks
+        The adjusted effects, and the metrics beside benchmarks; each is there where it was asked for.
     """
     document = overall.to_dict()
     if by is not None:
         document |= {"by": by, "groups": {value: ranking.to_dict() for value, ranking in groups.items()}}
+    if benchmarks is not None:
+        document |= {"benchmarks": benchmarks.to_dict()}
     return document if adjusted is None else document | {"adjusted": adjusted.to_dict()}
 
 
@@ -133,7 +139,7 @@ def _renderer(kind: str) -> Callable[[Report], str | bytes]:
 
 
 def _write_json(report: Report) -> str:
-    document = ranking_document(report.overall, report.groups, report.by, report.adjusted)
+    document = ranking_document(report.overall, report.groups, report.by, report.adjusted, report.benchmarks)
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from data.scale import Scale, scale_named
 from data.taxonomy import ReasonCode, parent_of
 from model.adjusted_effect import AdjustedEffect, AdjustedEffects
+from model.benchmark_test import BenchmarkReport
 from model.findings import Findings
 from model.ranking import Ranking, RootCause
 from serving.charts import interval, many, points, signed
@@ -46,6 +47,8 @@ class Report:
     trend, findings, adjusted
         The metric and its causes over time, what stands out, and the adjusted effects; None where not asked
         for, or where there are none.
+    benchmarks
+        The metrics beside industry benchmarks; None where not asked for.
     """
 
     title: str
@@ -57,6 +60,7 @@ class Report:
     trend: Trend | None = None
     findings: Findings | None = None
     adjusted: AdjustedEffects | None = None
+    benchmarks: BenchmarkReport | None = None
 
     @property
     def scale(self) -> Scale:
@@ -116,7 +120,8 @@ class Report:
 
     def notes(self) -> list[str]:
         """Give every sentence that belongs beside the figures, each once."""
-        notes = [self.overall.base, *self.overall.notes]
+        notes = [] if self.benchmarks is None else self.benchmarks.sentences(self.by)
+        notes += [self.overall.base, *self.overall.notes]
         notes += self.adjusted.notes if self.adjusted is not None else ()
         notes += self.findings.notes if self.findings is not None else ()
         return list(dict.fromkeys(notes))

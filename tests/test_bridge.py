@@ -187,6 +187,7 @@ def test_a_cause_on_which_the_overlap_agrees_keeps_an_interval():
     assert (effect.points, effect.se) == (0.0, 0.0)
     assert effect.low < 0 < effect.high
     assert effect.high < 3
+    assert (rows["no_comment"].model_effect.low, rows["no_comment"].model_effect.high) == (0.0, 0.0)
 
 
 def test_provenance_knows_day_and_model_of_the_latest_row():
