@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from data.annotations import POLARITIES, Polarity
 from data.cells import defuse, parse_number, tidy_name, whole_text
@@ -17,6 +17,9 @@ from data.files import create_text, writing
 from data.responses import FIELDS, RESERVED, Response, parse_response, restored
 from data.scale import NPS, Scale
 from data.tables import Row, read_rows, table_format
+
+if TYPE_CHECKING:
+    import pyarrow
 
 Status = Literal["tagged", "uncoded", "no_comment", "error"]
 STATUSES: tuple[Status, ...] = ("tagged", "uncoded", "no_comment", "error")
@@ -35,6 +38,8 @@ __all__ = [
     "Tag",
     "TaggedResponse",
     "defuse",
+    "parquet_schema",
+    "parse_tagged",
     "read_tags",
     "write_tags",
 ]
@@ -296,37 +301,42 @@ class _CsvTable:
         self.file.close()
 
 
+def parquet_schema(segments: Sequence[str]) -> pyarrow.Schema:
+    """Give the columns of a Parquet tags file, of which `segments` are texts."""
+    import pyarrow as pa
+
+    evidence = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("text", pa.string())]))
+    tag = pa.struct(
+        [
+            ("code", pa.string()),
+            ("polarity", pa.string()),
+            ("probability", pa.float64()),
+            ("evidence", evidence),
+        ]
+    )
+    return pa.schema(
+        [
+            ("response_id", pa.string()),
+            ("score", pa.float64()),
+            ("comment", pa.string()),
+            ("responded_at", pa.timestamp("us", tz="UTC")),
+            ("respondent_id", pa.string()),
+            ("weight", pa.float64()),
+            *((name, pa.string()) for name in segments),
+            ("status", pa.string()),
+            ("tags", pa.list_(tag)),
+            ("model", pa.string()),
+            ("taxonomy_version", pa.int64()),
+            ("error", pa.string()),
+        ]
+    )
+
+
 class _ParquetTable:
     def __init__(self, path: Path, segments: Sequence[str]) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        text = [(name, pa.string()) for name in segments]
-        evidence = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("text", pa.string())]))
-        tag = pa.struct(
-            [
-                ("code", pa.string()),
-                ("polarity", pa.string()),
-                ("probability", pa.float64()),
-                ("evidence", evidence),
-            ]
-        )
-        self.schema = pa.schema(
-            [
-                ("response_id", pa.string()),
-                ("score", pa.float64()),
-                ("comment", pa.string()),
-                ("responded_at", pa.timestamp("us", tz="UTC")),
-                ("respondent_id", pa.string()),
-                ("weight", pa.float64()),
-                *text,
-                ("status", pa.string()),
-                ("tags", pa.list_(tag)),
-                ("model", pa.string()),
-                ("taxonomy_version", pa.int64()),
-                ("error", pa.string()),
-            ]
-        )
+        self.schema = parquet_schema(segments)
         self.segments = segments
         self.writer = pq.ParquetWriter(path, self.schema, compression="zstd")
         self.waiting: list[Any] = []

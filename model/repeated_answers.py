@@ -179,13 +179,14 @@ def _spread(values: Floats, rows: csr_array) -> Floats:
 def _several(answers: _Answers) -> tuple[_Answers, Ints]:
     """Sort by person and group; keep those with several answers in a group, and give where each starts."""
     n = answers.person.size
+    if not n:
+        return answers, np.zeros(0, dtype=np.int64)
     people = np.cumsum(np.diff(answers.person, prepend=answers.person[:1]) != 0)
-    key = people * (int(answers.group.max(initial=0)) + 1) + answers.group
-    if answers.group.any():
-        order = np.argsort(key, kind="stable")
-        answers, key = answers.at(order), key[order]
+    key = people * (int(answers.group.max()) + 1) + answers.group
+    order = np.argsort(key, kind="stable")
+    key = key[order]
     starts = np.flatnonzero(np.diff(key, prepend=-1))
     sizes = np.diff(np.append(starts, n))
-    several = np.add.reduceat(answers.times, starts) > 1 if n else np.zeros(0, dtype=np.bool_)
-    kept = answers.at(np.repeat(several, sizes))
+    several = np.add.reduceat(answers.times[order], starts) > 1
+    kept = answers.at(order[np.repeat(several, sizes)])
     return kept, np.append(0, np.cumsum(sizes[several]))[:-1]
