@@ -24,7 +24,7 @@ Statistics in Medicine 27.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,7 @@ class CorrectionSums:
             What people said.
         """
         k = len(column_names(hierarchy))
+        responses, audited = _of_audited_people(responses, audited)
         table = _Differences.of(responses, hierarchy, audited, k)
         extra = table.factor * (table.true - table.predicted)
         missed, imagined = np.maximum(extra, 0.0), np.maximum(-extra, 0.0)
@@ -200,6 +201,15 @@ class _Differences:
         )
 
 
+def _of_audited_people(
+    responses: ScoredResponses, audited: AuditedRows
+) -> tuple[ScoredResponses, AuditedRows]:
+    """Leave out everybody else, on whom these sums do not depend."""
+    kept = np.isin(responses.respondent, responses.respondent[audited.rows])
+    place = np.cumsum(kept) - 1
+    return responses.subset(kept), replace(audited, rows=place[audited.rows])
+
+
 def _with_squares(table: _Differences, values: Floats, k: int) -> Floats:
     squares = sums_by(table.columns, table.spread * values**2, k)
     return np.stack([sums_by(table.columns, values, k), squares])
@@ -217,14 +227,11 @@ def _clustered(
     responses: ScoredResponses, hierarchy: Hierarchy, table: _Differences, extra: Floats, k: int
 ) -> tuple[Floats, Floats, Floats]:
     """Sum x, respondents' weights times x, and what x adds to the products of contributions."""
-    known = np.unique(responses.respondent[table.rows])
-    among = np.isin(responses.respondent, known) & (responses.weight > 0)
-    person = np.searchsorted(known, responses.respondent)  # of no meaning outside `among`
-    weight = sums_by(person[among], responses.weight[among], known.size)
+    known, person = np.unique(responses.respondent, return_inverse=True)
+    weight = sums_by(person, responses.weight, known.size)
     claimed = LossShares.of_responses(responses, hierarchy)
-    held = among[claimed.rows]
-    rows, columns = claimed.rows[held], claimed.columns[held]
-    value = (responses.weight * responses.loss)[rows] * claimed.share[held]
+    rows, columns = claimed.rows, claimed.columns
+    value = (responses.weight * responses.loss)[rows] * claimed.share
     own = csr_array((value, (person[rows], columns)), shape=(known.size, k))
     added = csr_array((extra, (person[table.rows], table.columns)), shape=(known.size, k))
     crossed = (own.T @ added).toarray()
