@@ -245,6 +245,8 @@ def _notes(comparison: Comparison, p_values: Sequence[float | None], q: float) -
     notes = [
         "Points lost are associated with a cause: nothing here says what brought a change about.",
         "The changes of all causes, with both buckets, sum to the change of 100 less the metric.",
+        "Points are by the model's codes, not corrected for its errors: those that are alike in both groups "
+        "shrink or stretch a change.",
     ]
     if tested:
         notes.append(

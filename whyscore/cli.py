@@ -12,6 +12,7 @@ import typer
 from data.errors import WhyscoreError
 from whyscore import __version__
 from whyscore.audit_commands import audit
+from whyscore.change_commands import register as register_changes
 from whyscore.options import (
     AsJson,
     DateFormat,
@@ -197,6 +198,7 @@ models = typer.Typer(
 )
 app.add_typer(models, name="models")
 app.add_typer(audit, name="audit")
+register_changes(app)
 
 
 @models.command("list")
