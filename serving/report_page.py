@@ -50,8 +50,8 @@ def render_page(report: Report) -> str:
         ledger=_ledger(overall),
         tiers=_tiers(overall),
         folded=[row for row in overall.rows if row.status == "insufficient"],
-        rare=[row for row in overall.rows if row.status == "suppressed" and row.mentions],
-        unseen=[row for row in overall.rows if not row.mentions],
+        rare=[row for row in overall.rows if row.status == "suppressed" and _found(row)],
+        unseen=[row for row in overall.rows if not _found(row)],
         buckets=overall.buckets,
         comments=report.quotes or Quotes(scale),
         by=report.by,
@@ -65,6 +65,11 @@ def render_page(report: Report) -> str:
         drawn=_drawn(report),
         **_axes(overall),
     )
+
+
+def _found(row: RootCause) -> bool:
+    """Tell whether the model or people found a cause in any comment."""
+    return bool(row.mentions or row.correction.audited_positives)
 
 
 def _metric_axis(scale: Scale) -> Axis:
