@@ -326,7 +326,7 @@ def _change(code: str, series: _Series, fit: int, size: Size, p_value: float, q_
     until = end + timedelta(days=6)
     when = {
         "spike": f"from {start} to {until}",
-        "step": f"from {start} on",
+        "step": f"since {start}",
         "trend": f"little by little from {start} to {until}",
     }[shape]
     return Change(

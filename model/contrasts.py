@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 from scipy.special import ndtr
 
@@ -257,22 +257,50 @@ def gap(contributions: Contributions, code: int, inside: Bools) -> Gap:
         Of each response, shape (n,); neither all nor none.
     """
     value, (row, _) = _dense(contributions, code), contributions.of_code(code)
-    parts = [_Mean.of(contributions, value, part) for part in (inside, ~inside)]
-    (one, two), (first, second) = parts, (part.error for part in parts)
+    one, two = (_Mean.of(contributions, value, part) for part in (inside, ~inside))
     shared = float(one.influence @ two.influence) * (one.correction * two.correction) ** 0.5
-    below, above = one.mean - one.low, one.high - one.mean
-    less, more = two.mean - two.low, two.high - two.mean
-    product = first * second
-    likeness = float(np.clip(shared / product, -1.0, 1.0)) if product > 0 else 0.0
-    points = one.mean - two.mean
+    product = one.error * two.error
+    low, high = difference_interval(
+        (one.mean, one.low, one.high), (two.mean, two.low, two.high), shared / product if product > 0 else 0.0
+    )
     size = Size(
-        points=points,
-        low=points - max(0.0, below**2 + more**2 - 2.0 * likeness * below * more) ** 0.5,
-        high=points + max(0.0, above**2 + less**2 - 2.0 * likeness * above * less) ** 0.5,
-        se=max(0.0, first**2 + second**2 - 2.0 * shared) ** 0.5,
+        points=one.mean - two.mean,
+        low=float(low),
+        high=float(high),
+        se=max(0.0, one.error**2 + two.error**2 - 2.0 * shared) ** 0.5,
     )
     people = [int(np.unique(contributions.person[row[part[row]]]).size) for part in (inside, ~inside)]
     return Gap(size, one.mean, two.mean, int(inside.sum()), *people)
+
+
+def difference_interval(
+    one: tuple[ArrayLike, ArrayLike, ArrayLike],
+    two: tuple[ArrayLike, ArrayLike, ArrayLike],
+    likeness: ArrayLike = 0.0,
+) -> tuple[Floats, Floats]:
+    """Put the interval of a difference together from those of its two parts (Zou & Donner 2008).
+
+    Parameters
+    ----------
+    one, two
+        Estimate, lower and upper bound of either part; shapes that broadcast.
+    likeness
+        The correlation between the two estimates.
+
+    Returns
+    -------
+    tuple of two ndarrays
+        The bounds of one minus two.
+    """
+    first, first_low, first_high = (np.asarray(part, dtype=np.float64) for part in one)
+    second, second_low, second_high = (np.asarray(part, dtype=np.float64) for part in two)
+    alike = np.clip(likeness, -1.0, 1.0)
+    below, above = first - first_low, first_high - first
+    less, more = second - second_low, second_high - second
+    points = first - second
+    low: Floats = points - np.sqrt(np.maximum(0.0, below**2 + more**2 - 2.0 * alike * below * more))
+    high: Floats = points + np.sqrt(np.maximum(0.0, above**2 + less**2 - 2.0 * alike * above * less))
+    return low, high
 
 
 def _dense(contributions: Contributions, code: int) -> Floats:

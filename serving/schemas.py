@@ -13,7 +13,7 @@ from data.taxonomy import ReasonCode
 from model.changes import Change
 from model.hotspots import Hotspot
 from model.metric import Metric
-from model.ranking import RootCause
+from model.ranking import RankingCorrection, RootCause
 
 MAX_TAG_ITEMS = 1000
 """Responses in one request for tags; tags of more are stored or written to a file."""
@@ -169,6 +169,9 @@ class RankingReply(BaseModel):
         description="Points lost over rows and buckets, less (100 - metric): 0 up to rounding error."
     )
     notes: list[str] = Field(description="Sentences that belong beside the figures.")
+    correction: RankingCorrection = Field(
+        description="Whether the points are corrected for the model's errors."
+    )
 
 
 class RootCausesReply(RankingReply):

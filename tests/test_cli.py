@@ -1,35 +1,13 @@
 """The public commands, end to end, on the tiny model."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from data.tags import read_tags
-from whyscore.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture
-def whyscore(monkeypatch, capsys, tmp_path):
-    """Give a function that runs a command and gives (exit code, stdout, stderr)."""
-    monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setenv("WHYSCORE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WHYSCORE_THREADS", "1")
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, home=None):
-        if home is not None:
-            monkeypatch.setenv("WHYSCORE_HOME", str(home))
-        monkeypatch.setattr(sys, "argv", ["whyscore", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        shown = capsys.readouterr()
-        return ended.value.code or 0, shown.out, shown.err
-
-    return run
 
 
 @pytest.fixture
