@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import InputError
 from model.calibration import Calibration, fit_calibration
 from model.decision import decide, derive_thresholds
 
@@ -24,6 +25,14 @@ _FOLDS = 5
 # Counts of a few comments are drawn towards what the probabilities let one expect, as if that had been seen
 # this often: nearest to later comments on every measured set (see ``docs/quality.md``).
 _PRIOR_COUNT = 30.0
+
+
+def point_named(name: str) -> PointName:
+    """Give the operating point of that name; raises `InputError` where there is none."""
+    for point in POINT_NAMES:
+        if name == point:
+            return point
+    raise InputError(f"there is no operating point '{name}'; there are {', '.join(POINT_NAMES)}")
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,13 @@ def tag_responses(state: State, upload: UploadDependency) -> dict[str, Any]:
     A comment that cannot be read has the status `error` and fails no other.
     """
     upload.require([JSON])
-    responses = parse_items(upload.read(TagRequest).responses, state.scale)
-    tagger = state.tagger
+    request = upload.read(TagRequest)
+    responses = parse_items(request.responses, state.scale)
+    tagger = state.tagger.at(request.operating_point)
     rows = tagger.tag(responses)
     return {
         "model": tagger.name,
+        "operating_point": request.operating_point,
         "taxonomy_version": tagger.taxonomy.version,
         "responses": [row.to_record() for row in rows],
     }

@@ -14,6 +14,7 @@ from data.scale import NPS, Scale
 from data.store import Store
 from data.tags import STATUSES, TaggedResponse
 from data.taxonomy import Taxonomy
+from model.operating_points import PointName
 
 CHUNK = 512
 """Responses that are tagged and committed together: the work that a crash can cost."""
@@ -34,6 +35,10 @@ class ResponseTagger(Protocol):
 
     def tag(self, responses: Sequence[Response]) -> list[TaggedResponse]:
         """Tag responses, in the same order; one bad comment has the status ``error``."""
+        ...
+
+    def at(self, point: PointName) -> ResponseTagger:
+        """Give the same model at an operating point; raises `ModelError` where the model has none such."""
         ...
 
 

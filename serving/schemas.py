@@ -13,6 +13,7 @@ from data.taxonomy import ReasonCode
 from model.changes import Change
 from model.hotspots import Hotspot
 from model.metric import Metric
+from model.operating_points import BALANCED, PointName
 from model.ranking import RankingCorrection, RootCause
 
 MAX_TAG_ITEMS = 1000
@@ -90,6 +91,11 @@ class TagRequest(_Request):
     """Responses to tag; nothing is stored."""
 
     responses: list[ResponseIn] = Field(max_length=MAX_TAG_ITEMS, description="The responses.")
+    operating_point: PointName = Field(
+        BALANCED,
+        description="Where to draw the line: high_precision gives fewer tags of which more are right, "
+        "high_recall more tags that miss less.",
+    )
 
 
 class UpsertRequest(_Request):
@@ -124,7 +130,11 @@ class TaggedRecord(BaseModel):
 class TagReply(BaseModel):
     """The tagged responses, in the order of the request."""
 
-    model: str = Field(description="The model that tagged them.", examples=["reason-codes/7"])
+    model: str = Field(
+        description="The model that tagged them, with its operating point where not the balanced one.",
+        examples=["reason-codes/7"],
+    )
+    operating_point: PointName = Field(description="The operating point that set the thresholds.")
     taxonomy_version: int = Field(description="The version of the taxonomy that the model knows.")
     responses: list[TaggedRecord] = Field(description="The tagged responses.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from data.errors import ModelError
 from data.responses import Response
@@ -11,6 +11,7 @@ from data.settings import Settings
 from data.tags import Status, TaggedResponse
 from data.taxonomy import Taxonomy
 from model.comment_tagger import CommentTagger
+from model.operating_points import BALANCED, PointName
 from model.registry import find_model
 
 
@@ -20,17 +21,33 @@ class Tagger:
 
     Attributes
     ----------
-    name
-        The model as answers name it, such as ``reason-codes/7``.
+    model_name
+        The model, such as ``reason-codes/7``.
     reader
         The model itself.
     max_comment_chars
         A longer comment gets the status ``error``.
+    point
+        The operating point.
     """
 
-    name: str
+    model_name: str
     reader: CommentTagger
     max_comment_chars: int
+    point: PointName = BALANCED
+
+    @property
+    def name(self) -> str:
+        """Model and operating point as answers name them: ``reason-codes/7@high_recall``.
+
+        The balanced point goes without saying. Tags of two points differ as those of two models do.
+        """
+        return self.model_name if self.point == BALANCED else f"{self.model_name}@{self.point}"
+
+    def at(self, point: PointName) -> Tagger:
+        """Give the same model at an operating point; raises `ModelError` where the model has none such."""
+        self.reader.description.threshold_array(point)
+        return replace(self, point=point)
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -57,7 +74,11 @@ class Tagger:
             if r.comment is not None and r.comment.strip() and not problems[i]
         ]
         tags = dict(
-            zip(readable, self.reader.tag([responses[i].comment or "" for i in readable]), strict=True)
+            zip(
+                readable,
+                self.reader.tag([responses[i].comment or "" for i in readable], self.point),
+                strict=True,
+            )
         )
         version = self.taxonomy.version
         rows = []

@@ -31,6 +31,9 @@ class StubTagger:
         self.name, self.taxonomy, self.max_comment_chars = name, TAXONOMY, max_comment_chars
         self.read = 0
 
+    def at(self, point):
+        return self if point == "balanced" else StubTagger(f"{self.name}@{point}", self.max_comment_chars)
+
     def tag(self, responses):
         return [self._tag(response) for response in responses]
 

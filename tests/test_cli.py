@@ -50,6 +50,21 @@ def test_from_answers_to_ranked_causes(whyscore, answers, trained_home, tmp_path
     assert "Shop = Coast" in out
 
 
+def test_operating_points_trade_tags_for_right_ones(whyscore, answers, trained_home, tmp_path):
+    counts, names = {}, {}
+    for point in ("high_precision", "balanced", "high_recall"):
+        run = ("tag", answers, "-o", f"{point}.jsonl", *MAP, "--operating-point", point, "--json")
+        code, out, _ = whyscore(*run, home=trained_home.home)
+        assert code == 0
+        assert json.loads(out)["operating_point"] == point
+        rows = list(read_tags(tmp_path / f"{point}.jsonl"))
+        counts[point] = sum(len(row.tags) for row in rows)
+        (names[point],) = {row.model for row in rows}
+    assert counts["high_precision"] <= counts["balanced"] <= counts["high_recall"]
+    assert names["balanced"] == "reason-codes/1"
+    assert names["high_recall"] == "reason-codes/1@high_recall"
+
+
 def test_tags_as_csv_and_parquet_rank_alike(whyscore, answers, trained_home):
     rankings = []
     for ending in ("jsonl", "csv", "parquet"):
@@ -91,6 +106,7 @@ def test_a_typo_is_one_sentence(whyscore, answers, trained_home, tmp_path, chang
         ("models", "compare", "1", "2"),
         ("rank", "answers.csv", "--scale", "stars"),
         ("tag", "answers.csv", "-o", "t.jsonl", "--map", "comment"),
+        ("tag", "answers.csv", "-o", "t.jsonl", "--operating-point", "best"),
         ("serve", "--host", "0.0.0.0"),
         ("demo", "--stop"),
         ("frobnicate",),

@@ -30,9 +30,24 @@ def test_tag_gives_records_as_a_tags_file_has_them(client):
             )
         ]
     )
-    assert answer.json() == {"model": "stub/1", "taxonomy_version": 3, "responses": [expected.to_record()]}
+    assert answer.json() == {
+        "model": "stub/1",
+        "operating_point": "balanced",
+        "taxonomy_version": 3,
+        "responses": [expected.to_record()],
+    }
     assert answer.json()["responses"][0]["responded_at"] == "2026-04-06T10:00:00+00:00"
     assert store_of(client).count() == 0
+
+
+def test_the_operating_point_of_a_request_is_its_own(shared):
+    for point in ("high_precision", "high_recall"):
+        answer = shared.post("/v1/tag", json={"responses": [{}], "operating_point": point}).json()
+        assert (answer["operating_point"], answer["model"]) == (point, f"stub/1@{point}")
+        assert answer["responses"][0]["model"] == f"stub/1@{point}"
+    assert shared.post("/v1/tag", json={"responses": [{}]}).json()["model"] == "stub/1"
+    found = problem(shared.post("/v1/tag", json={"responses": [{}], "operating_point": "best"}), 422)
+    assert found["errors"][0]["pointer"] == "#/operating_point"
 
 
 def test_one_bad_comment_fails_no_other(shared):

@@ -85,16 +85,25 @@ def tag(
     scale: ScaleName = None,
     columns: Mapping = None,
     date_format: DateFormat = None,
+    operating_point: Annotated[
+        str,
+        typer.Option(
+            "--operating-point",
+            help="high_precision (fewer tags, more of them right), balanced, or high_recall (misses less).",
+        ),
+    ] = "balanced",
     as_json: AsJson = False,
 ) -> None:
     """Tag the comments of a file with reason codes."""
     from data.scale import scale_named
+    from model.operating_points import point_named
     from serving.batch import ReadOptions, tag_file
     from serving.tagging import load_tagger
 
     settings = read_settings()
     options = ReadOptions(scale_named(scale or settings.scale), parse_mapping(columns), date_format)
-    tagger = load_tagger(model, settings)
+    point = point_named(operating_point)
+    tagger = load_tagger(model, settings).at(point)
     with progress_bar("Tagging") as tell:
         summary = tag_file(responses, output, tagger, options, lambda done, total: tell(done, total, ""))
     if as_json:
@@ -102,6 +111,7 @@ def tag(
             {
                 "output": str(output),
                 "model": tagger.name,
+                "operating_point": point,
                 "rows": summary.rows,
                 "replaced": summary.replaced,
                 "resumed": summary.resumed,
