@@ -20,7 +20,18 @@ import pyarrow as pa
 from data.code_sets import CodeSets, words_of
 from data.scale import Scale
 from data.tag_batches import Naming, TagBatch, TagColumns
-from data.tag_queries import BEST, LOWEST, MIDDLE, UNSCORED, DatabaseLimits, TagQueries, column_of, in_words
+from data.tag_queries import (
+    BEST,
+    LOWEST,
+    MIDDLE,
+    UNSCORED,
+    DatabaseLimits,
+    TagQueries,
+    column_of,
+    in_words,
+    repeats_of,
+    rows_of,
+)
 
 
 @contextmanager
@@ -91,11 +102,8 @@ class _Intake:
     def fill(self) -> CodeSets:
         """Read the file once; once more where a response id stands in it twice."""
         self._load("")
-        twice = "SELECT response FROM answers GROUP BY response HAVING count(*) > 1"
-        with in_words():
-            self._database.sql(f"CREATE TEMP TABLE twice AS {twice}")
-            (found,) = self._database.sql("SELECT count(*) FROM twice").fetchall()
-        if found[0]:
+        ids = rows_of(self._database, "SELECT response FROM answers ORDER BY response")
+        if sum(part["response"].size for part in repeats_of(ids, "response")):
             self._find_replaced()
             self._load("ANTI JOIN replaced USING (position)")
         return self._sets
@@ -117,11 +125,12 @@ class _Intake:
             pa.record_batch([np.arange(first, first + len(names)), names], schema=schema)
             for first, names in self._columns.response_ids()
         )
+        twice = "SELECT response FROM answers GROUP BY response HAVING count(*) > 1"
         self._stream(
             schema,
             ids,
             "CREATE TEMP TABLE named AS SELECT position, response FROM arriving "
-            "WHERE hash(response) IN (SELECT response FROM twice)",
+            f"WHERE hash(response) IN ({twice})",
         )
         with in_words():
             self._database.sql(
