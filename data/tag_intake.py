@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def open_answers(
     segments: Sequence[str] = (),
     *,
     periods: Mapping[str, Naming] | None = None,
+    days: tuple[date, date] | None = None,
     limits: DatabaseLimits | None = None,
 ) -> Iterator[TagQueries]:
     """Read a Parquet tags file into a database of its own, which goes when the context ends.
@@ -49,7 +51,7 @@ def open_answers(
 
     Parameters
     ----------
-    path, scale, segments, periods
+    path, scale, segments, periods, days
         As `data.tag_batches.TagColumns` takes them.
     limits
         What the database may take.
@@ -62,7 +64,7 @@ def open_answers(
         If the file must be read row by row.
     """
     limits = limits or DatabaseLimits()
-    columns = TagColumns(path, scale, segments, periods=periods, threads=limits.threads or 2)
+    columns = TagColumns(path, scale, segments, periods=periods, days=days, threads=limits.threads or 2)
     with tempfile.TemporaryDirectory(prefix="whyscore-") as folder:
         settings: dict[str, Any] = {
             "memory_limit": f"{limits.memory_mb}MB",
@@ -122,8 +124,8 @@ class _Intake:
         """Note the rows that a later row with the same response id replaces."""
         schema = pa.schema([pa.field("position", pa.int64()), pa.field("response", pa.string())])
         ids = (
-            pa.record_batch([np.arange(first, first + len(names)), names], schema=schema)
-            for first, names in self._columns.response_ids()
+            pa.record_batch([positions, names], schema=schema)
+            for positions, names in self._columns.response_ids()
         )
         twice = "SELECT response FROM answers GROUP BY response HAVING count(*) > 1"
         self._stream(
@@ -180,4 +182,5 @@ class _Intake:
             batch.weight,
             *(batch.segments[name].astype(np.uint16) for name in self._columns.segments),
         ]
-        return pa.record_batch([pa.array(cell) for cell in cells], schema=self._schema)
+        table = pa.record_batch([pa.array(cell) for cell in cells], schema=self._schema)
+        return table if batch.kept.all() else table.filter(pa.array(batch.kept))

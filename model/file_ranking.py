@@ -24,7 +24,7 @@ from model.cause_sums import CauseSums
 from model.hierarchy import Hierarchy
 from model.mentions import MAX_SEGMENT_VALUES
 from model.pattern_sums import GroupedSums, SetShares
-from model.periods import MONTH, WEEK, month_of, week_of
+from model.periods import MONTH, WEEK, Span, month_of, week_of
 from model.ranking import Ranking
 from model.repeated_answers import RepeatedAnswers
 from model.root_causes import rank_from_sums
@@ -57,6 +57,7 @@ def rank_file(
     by: Sequence[str] = (),
     *,
     codes: Sequence[str] | None = None,
+    span: Span | None = None,
     level: float = 0.95,
     seed: int = 0,
     limits: DatabaseLimits | None = None,
@@ -73,6 +74,8 @@ def rank_file(
         Segments: within each value of each of them the causes are ranked too.
     codes, level, seed
         As `model.root_causes.rank_root_causes` takes them.
+    span
+        Only responses of these days, as `model.window.answered_within` gives them.
     limits
         What the database may take.
 
@@ -84,8 +87,9 @@ def rank_file(
         If a row cannot be understood, there is no such segment, or it has too many values to be one.
     """
     overall: CauseSums | None = None
+    days = None if span is None else (span.first, span.last)
     parts: dict[str, dict[str, CauseSums]] = {name: {} for name in dict.fromkeys(by)}
-    with open_answers(path, scale, tuple(parts), periods=PERIODS, limits=limits) as answers:
+    with open_answers(path, scale, tuple(parts), periods=PERIODS, days=days, limits=limits) as answers:
         _check_segments(answers)
         threads = None if limits is None else limits.threads
         for segment, value, sums in _all_sums(answers, scale, codes or (), threads):
