@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ MOST_VALUES = 65_535
 """Distinct values of a segment that are told apart; far above what a segment may have."""
 
 _DAY = 86_400_000_000  # microseconds
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUS = {str(name): place for place, name in enumerate(STATUSES)}
 _POLARITY = {str(name): place for place, name in enumerate(POLARITIES)}
 
@@ -52,6 +53,8 @@ class TagBatch:
     ----------
     first_row
         Position of the first of them in the file, from 0.
+    kept
+        Which rows lie in the span of days that was asked for.
     response_id, respondent_id
         Arrow arrays of strings, tidied; the second is null where nobody is named.
     score, weight
@@ -66,6 +69,7 @@ class TagBatch:
     """
 
     first_row: int
+    kept: Bools
     response_id: pa.Array
     respondent_id: pa.Array
     score: Floats
@@ -91,6 +95,8 @@ class TagColumns:
     periods
         Segments that a time names where their column does not, such as ``week``; they may depend on the
         day in UTC alone.
+    days
+        Only responses that were given from the first to the second of these days, in UTC.
     threads
         1 for no more than this one.
 
@@ -116,16 +122,18 @@ class TagColumns:
         segments: Sequence[str] = (),
         *,
         periods: Mapping[str, Naming] | None = None,
+        days: tuple[date, date] | None = None,
         threads: int = 2,
     ) -> None:
         self._path, self._scale, self._threads = path, scale, threads
+        self._span = None if days is None else tuple(day.toordinal() - _EPOCH.toordinal() for day in days)
         self._types, self._leaves = fitting_columns(path)
         self._periods = {name: naming for name, naming in (periods or {}).items() if name in segments}
         self.names = tuple(self._types)
         self.segments = tuple(segments)
         self.codes: dict[str, int] = {}
         self.values: dict[str, dict[str, int]] = {name: {"": 0} for name in segments}
-        self._days: dict[str, dict[int, int]] = {name: {} for name in segments}
+        self._known_days: dict[str, dict[int, int]] = {name: {} for name in segments}
 
     def batches(self) -> Iterator[TagBatch]:
         """Yield the rows in the order of the file.
@@ -139,17 +147,19 @@ class TagColumns:
             If a row must be read by `read_tags`.
         """
         wanted = ["response_id", "respondent_id", "score", "weight", "status", *self.segments]
-        wanted += ["responded_at"] if self._periods else []
-        for first, columns in self._columns([*wanted, *self._leaves]):
+        for first, columns in self._columns([*wanted, "responded_at", *self._leaves]):
             yield self._read(columns, first)
 
-    def response_ids(self) -> Iterator[tuple[int, pa.Array]]:
-        """Yield the ids of the responses, tidied, each time with the first one's position in the file."""
-        for first, columns in self._columns(["response_id"]):
-            yield first, tidied(columns["response_id"])
+    def response_ids(self) -> Iterator[tuple[Ints, pa.Array]]:
+        """Yield the positions of kept rows in the file, and the ids of their responses, tidied."""
+        for first, columns in self._columns(["response_id", "responded_at"]):
+            kept = self._kept(columns, len(columns["response_id"]))
+            yield first + np.flatnonzero(kept), tidied(columns["response_id"]).filter(pa.array(kept))
 
     def _columns(self, wanted: Sequence[str]) -> Iterator[tuple[int, dict[str, pa.Array]]]:
+        dated = bool(self._periods) or self._span is not None
         held = [name for name in wanted if name in self._types or name in self._leaves]
+        held = [name for name in held if dated or name != "responded_at"]
         words = [name for name in ("status", *self.segments) if is_text(self._types.get(name))]
         first = 0
         try:
@@ -178,6 +188,7 @@ class TagColumns:
         people = columns.get("respondent_id")
         return TagBatch(
             first_row=first,
+            kept=self._kept(columns, n),
             response_id=response_id,
             respondent_id=pa.nulls(n, pa.string()) if people is None else tidied(people),
             score=score,
@@ -211,20 +222,29 @@ class TagColumns:
             raise InputError(f"'{name}' has more than {MOST_VALUES:,} values; that is no segment")
         return places
 
+    def _kept(self, columns: Mapping[str, pa.Array], n: int) -> Bools:
+        """Tell which rows lie in the span of days."""
+        if self._span is None:
+            return np.ones(n, dtype=np.bool_)
+        if "responded_at" not in columns:
+            return np.zeros(n, dtype=np.bool_)
+        dated, day = _days(columns["responded_at"])
+        kept: Bools = dated & (day >= self._span[0]) & (day <= self._span[1])
+        return kept
+
     def _period(self, name: str, moments: pa.Array) -> Ints:
         """Give the positions of the periods of some moments, 0 where there is none."""
-        known, values = self._days[name], self.values[name]
-        dated = moments.is_valid().to_numpy(zero_copy_only=False)
-        instants = moments.cast(pa.timestamp("us", moments.type.tz), safe=False).cast(pa.int64())
-        days, day = np.unique(instants.fill_null(0).to_numpy() // _DAY, return_inverse=True)
+        known, values = self._known_days[name], self.values[name]
+        dated, day = _days(moments)
+        days, place = np.unique(day, return_inverse=True)
         for each in set(days.tolist()) - known.keys():
             try:
-                moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=each)
+                moment = _EPOCH + timedelta(days=each)
             except OverflowError as error:
                 raise UnfitColumnsError from error
             known[each] = values.setdefault(self._periods[name](moment), len(values))
         found = np.array([known[each] for each in days.tolist()], dtype=np.int64)
-        return np.where(dated, found[day], 0)
+        return np.where(dated, found[place], 0)
 
     def _refuse(self, position: int) -> None:
         """Raise what `read_tags` says of a row; where it finds no fault, it must read the file."""
@@ -238,6 +258,12 @@ class TagColumns:
                     break
                 first += size
         raise UnfitColumnsError
+
+
+def _days(moments: pa.Array) -> tuple[Bools, Ints]:
+    """Tell which moments are known, and give the day of each since 1970 in UTC."""
+    instants = moments.cast(pa.timestamp("us", moments.type.tz), safe=False).cast(pa.int64())
+    return moments.is_valid().to_numpy(zero_copy_only=False), instants.fill_null(0).to_numpy() // _DAY
 
 
 def _numbers(column: pa.Array | None, n: int) -> Floats:

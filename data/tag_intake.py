@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,18 @@ import pyarrow as pa
 from data.code_sets import CodeSets, words_of
 from data.scale import Scale
 from data.tag_batches import Naming, TagBatch, TagColumns
-from data.tag_queries import BEST, LOWEST, MIDDLE, UNSCORED, DatabaseLimits, TagQueries, column_of, in_words
+from data.tag_queries import (
+    BEST,
+    LOWEST,
+    MIDDLE,
+    UNSCORED,
+    DatabaseLimits,
+    TagQueries,
+    column_of,
+    in_words,
+    repeats_of,
+    rows_of,
+)
 
 
 @contextmanager
@@ -30,6 +42,7 @@ def open_answers(
     segments: Sequence[str] = (),
     *,
     periods: Mapping[str, Naming] | None = None,
+    days: tuple[date, date] | None = None,
     limits: DatabaseLimits | None = None,
 ) -> Iterator[TagQueries]:
     """Read a Parquet tags file into a database of its own, which goes when the context ends.
@@ -38,7 +51,7 @@ def open_answers(
 
     Parameters
     ----------
-    path, scale, segments, periods
+    path, scale, segments, periods, days
         As `data.tag_batches.TagColumns` takes them.
     limits
         What the database may take.
@@ -51,7 +64,7 @@ def open_answers(
         If the file must be read row by row.
     """
     limits = limits or DatabaseLimits()
-    columns = TagColumns(path, scale, segments, periods=periods, threads=limits.threads or 2)
+    columns = TagColumns(path, scale, segments, periods=periods, days=days, threads=limits.threads or 2)
     with tempfile.TemporaryDirectory(prefix="whyscore-") as folder:
         settings: dict[str, Any] = {
             "memory_limit": f"{limits.memory_mb}MB",
@@ -91,11 +104,8 @@ class _Intake:
     def fill(self) -> CodeSets:
         """Read the file once; once more where a response id stands in it twice."""
         self._load("")
-        twice = "SELECT response FROM answers GROUP BY response HAVING count(*) > 1"
-        with in_words():
-            self._database.sql(f"CREATE TEMP TABLE twice AS {twice}")
-            (found,) = self._database.sql("SELECT count(*) FROM twice").fetchall()
-        if found[0]:
+        ids = rows_of(self._database, "SELECT response FROM answers ORDER BY response")
+        if sum(part["response"].size for part in repeats_of(ids, "response")):
             self._find_replaced()
             self._load("ANTI JOIN replaced USING (position)")
         return self._sets
@@ -114,14 +124,15 @@ class _Intake:
         """Note the rows that a later row with the same response id replaces."""
         schema = pa.schema([pa.field("position", pa.int64()), pa.field("response", pa.string())])
         ids = (
-            pa.record_batch([np.arange(first, first + len(names)), names], schema=schema)
-            for first, names in self._columns.response_ids()
+            pa.record_batch([positions, names], schema=schema)
+            for positions, names in self._columns.response_ids()
         )
+        twice = "SELECT response FROM answers GROUP BY response HAVING count(*) > 1"
         self._stream(
             schema,
             ids,
             "CREATE TEMP TABLE named AS SELECT position, response FROM arriving "
-            "WHERE hash(response) IN (SELECT response FROM twice)",
+            f"WHERE hash(response) IN ({twice})",
         )
         with in_words():
             self._database.sql(
@@ -171,4 +182,5 @@ class _Intake:
             batch.weight,
             *(batch.segments[name].astype(np.uint16) for name in self._columns.segments),
         ]
-        return pa.record_batch([pa.array(cell) for cell in cells], schema=self._schema)
+        table = pa.record_batch([pa.array(cell) for cell in cells], schema=self._schema)
+        return table if batch.kept.all() else table.filter(pa.array(batch.kept))

@@ -15,7 +15,13 @@ from model.cause_sums import BUCKETS, CauseSums
 from model.correction import LEAST_AUDITED, LEAST_POSITIVES, CorrectionSums, corrected_interval
 from model.leave_one_out import LeaveOneOut, leave_one_out
 from model.loss_shares import column_names
-from model.points_lost import ContributionSums, mean_interval, rule_of_three, student_quantile
+from model.points_lost import (
+    ContributionSums,
+    mean_interval,
+    rule_of_three,
+    student_quantile,
+    uneven_quantile,
+)
 from model.ranking import Correction, Impact, ModelFigure, RankingCorrection, RootCause, Status
 
 Floats = NDArray[np.float64]
@@ -230,8 +236,21 @@ class CauseFigures:
         shrunk = bool(self.impact.shrunk[column])
         if math.isnan(error):
             return Impact(value, None, None, None, None, shrunk)
-        reach = student_quantile(int(self.impact.respondents[column]), self.level) * error
+        reach = self.impact_quantile(column) * error
         return Impact(value, error, value - reach, value + reach, None, shrunk)
+
+    def impact_quantile(self, column: int) -> float:
+        """Give the quantile of the column's impact, fewer degrees of freedom where weights are uneven."""
+        mentions, loss = self.sums.mentions, self.sums.loss
+        own = float(mentions.within[column, 0, 0])
+        return float(
+            uneven_quantile(
+                float(mentions.weight[column]) ** 2 / own if own > 0 else 1.0,
+                respondents=int(self.impact.respondents[column]),
+                effective_n=loss.effective_respondents / loss.respondents * self.impact.respondents[column],
+                level=self.level,
+            )
+        )
 
 
 def correction_state(correction: CorrectionSums | None, fault: AuditFault | None) -> RankingCorrection:

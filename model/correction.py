@@ -273,7 +273,8 @@ def corrected_interval(
     centre = claimed + points * correction.totals
     t_people = student_quantile(sums.respondents, level)
     t_audit = float(stdtrit(correction.audited - 1, 0.5 + level / 2))
-    people = _score_margins(np.maximum(centre, 0.0), _person_unit(sums, worst), t_people)
+    unit = _person_unit(sums, worst) * _likeness(sums, correction, centre, worst)
+    people = _score_margins(np.maximum(centre, 0.0), unit, t_people)
     missed = _error_margins(correction.missed, correction.exposed, points, t_audit)
     within = np.where(correction.claimed[0] > 0, correction.claimed, correction.exposed)
     imagined = _error_margins(correction.imagined, within, points, t_audit)
@@ -291,6 +292,20 @@ def _person_unit(sums: ContributionSums, worst: float) -> Floats:
     single = 100.0 * worst * sums.weight_squares / sums.weight**2
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((mean > 0) & (variance > 0), variance / mean, single)
+
+
+def _likeness(sums: ContributionSums, correction: CorrectionSums, centre: Floats, worst: float) -> float:
+    """Give how much more the true contributions vary than those by the model's codes; from 1.
+
+    Answers of one person are more alike than the model, erring on each anew, makes them. Without the
+    draw's own variance that of ``c*`` estimates that of ``c``, for all columns together since it is noisy.
+    """
+    draw = (100.0 / sums.weight) ** 2 * (correction.missed[1] + correction.imagined[1])
+    found = np.diag(correction.applied_to(sums).covariance()) - draw
+    known = (correction.exposed[0] > 0) & (centre > 0)
+    expected = float(centre[known].sum())
+    ratio = float((found[known] / _person_unit(sums, worst)[known]).sum())
+    return max(1.0, ratio / expected) if expected > 0 else 1.0
 
 
 def _error_margins(errors: Floats, exposed: Floats, points: float, quantile: float) -> tuple[Floats, Floats]:

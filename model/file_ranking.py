@@ -7,7 +7,9 @@ answered more than once (`model.repeated_answers`).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from model.cause_sums import CauseSums
 from model.hierarchy import Hierarchy
 from model.mentions import MAX_SEGMENT_VALUES
 from model.pattern_sums import GroupedSums, SetShares
-from model.periods import MONTH, WEEK, month_of, week_of
+from model.periods import MONTH, WEEK, Span, month_of, week_of
 from model.ranking import Ranking
 from model.repeated_answers import RepeatedAnswers
 from model.root_causes import rank_from_sums
@@ -55,6 +57,7 @@ def rank_file(
     by: Sequence[str] = (),
     *,
     codes: Sequence[str] | None = None,
+    span: Span | None = None,
     level: float = 0.95,
     seed: int = 0,
     limits: DatabaseLimits | None = None,
@@ -71,6 +74,8 @@ def rank_file(
         Segments: within each value of each of them the causes are ranked too.
     codes, level, seed
         As `model.root_causes.rank_root_causes` takes them.
+    span
+        Only responses of these days, as `model.window.answered_within` gives them.
     limits
         What the database may take.
 
@@ -82,10 +87,12 @@ def rank_file(
         If a row cannot be understood, there is no such segment, or it has too many values to be one.
     """
     overall: CauseSums | None = None
+    days = None if span is None else (span.first, span.last)
     parts: dict[str, dict[str, CauseSums]] = {name: {} for name in dict.fromkeys(by)}
-    with open_answers(path, scale, tuple(parts), periods=PERIODS, limits=limits) as answers:
+    with open_answers(path, scale, tuple(parts), periods=PERIODS, days=days, limits=limits) as answers:
         _check_segments(answers)
-        for segment, value, sums in _all_sums(answers, scale, codes or ()):
+        threads = None if limits is None else limits.threads
+        for segment, value, sums in _all_sums(answers, scale, codes or (), threads):
             if segment is None:
                 overall = sums
             else:
@@ -131,12 +138,12 @@ class _Slice:
 
 
 def _all_sums(
-    answers: TagQueries, scale: Scale, codes: Sequence[str]
+    answers: TagQueries, scale: Scale, codes: Sequence[str], threads: int | None
 ) -> Iterator[tuple[str | None, str, CauseSums]]:
     """Give the sums overall and of each value of each segment that a scored response has."""
     shares = _shares(answers, codes)
     for together in _rounds(answers, max(1, MOST_CELLS // shares.columns**2)):
-        for part, sums in _added(answers, together, scale, shares):
+        for part, sums in _added(answers, together, scale, shares, threads):
             unscored = answers.unscored(part.segment)
             for group in range(part.groups):
                 place = part.first + group
@@ -148,7 +155,7 @@ def _all_sums(
 
 
 def _added(
-    answers: TagQueries, together: Sequence[_Slice], scale: Scale, shares: SetShares
+    answers: TagQueries, together: Sequence[_Slice], scale: Scale, shares: SetShares, threads: int | None
 ) -> list[tuple[_Slice, GroupedSums]]:
     """Add up some groups, going once through the people who answered more than once."""
     found = [(part, GroupedSums(scale, shares, part.groups)) for part in together]
@@ -159,11 +166,10 @@ def _added(
         for table in answers.praise(part.segment, span):
             sums.add_praise(table)
     repeated = [RepeatedAnswers(sums, part.segment, part.first) for part, sums in found]
-    for table in answers.repeated():
-        for sharing in repeated:
-            sharing.add(table)
-    for sharing in repeated:
-        sharing.finish()
+    with ThreadPoolExecutor(threads) as pool:  # numpy and scipy let threads run beside each other
+        for table in answers.repeated():
+            list(pool.map(RepeatedAnswers.add, repeated, itertools.repeat(table)))
+        list(pool.map(RepeatedAnswers.finish, repeated))
     return found
 
 

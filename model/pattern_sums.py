@@ -78,13 +78,15 @@ class SetShares:
         """The number of columns, k."""
         return int(self.share.shape[1])
 
-    def cells(self, sets: Ints, group: Ints) -> csr_array:
+    def cells(self, sets: Ints, group: Ints, groups: int) -> csr_array:
         """Give the shares of some responses, each in the columns of its group.
 
         Parameters
         ----------
         sets, group
-            Shape (n,) each; groups lie from 0 to g - 1.
+            Shape (n,) each; groups lie from 0 to groups - 1.
+        groups
+            The number of groups, g.
 
         Returns
         -------
@@ -92,8 +94,8 @@ class SetShares:
         """
         picked = self.share[sets]
         shift = np.repeat(group * self.columns, np.diff(picked.indptr))
-        width = (int(group.max(initial=0)) + 1) * self.columns
-        return csr_array((picked.data, picked.indices + shift, picked.indptr), shape=(sets.size, width))
+        shape = (sets.size, groups * self.columns)
+        return csr_array((picked.data, picked.indices + shift, picked.indptr), shape=shape)
 
     def blamed(self, table: Table) -> Ints:
         """Give the set of each row of a table with ``codes`` and ``status``."""
@@ -142,21 +144,18 @@ class GroupedSums:
         self.people += counts_of(group, counted, self.groups)
         np.add.at(self.class_products, (group, kind, kind), squares)
         loss = self.losses[kind]
-        cells = self.shares.cells(self.shares.blamed(table), group)
-        each = np.diff(cells.indptr)
-
-        def summed(values: Floats) -> Floats:
-            return self._by_cell(cells, np.repeat(values, each))
-
-        self.mentions += summed(counted).astype(np.int64)
-        self.respondents += summed(counted).astype(np.int64)
-        self.weight += summed(weight)
-        self.loss += summed(weight * loss)
-        points = np.repeat(weight * loss, each) * cells.data
-        self.totals += self._by_cell(cells, points)
-        self.alone += self._by_cell(cells, np.where(cells.data == 1.0, points, 0.0))
-        worst = np.repeat(kind == 0, each)
-        self.by_class += np.stack([self._by_cell(cells, points * part) for part in (worst, ~worst)], axis=2)
+        cells = self.shares.cells(self.shares.blamed(table), group, self.groups)
+        named, sole = ones_like(cells), csr_array(cells)
+        sole.data = np.where(cells.data == 1.0, 1.0, 0.0)
+        found = self.columns_of(named, np.stack([counted, weight, weight * loss], axis=1))
+        self.mentions += found[..., 0].astype(np.int64)
+        self.respondents += found[..., 0].astype(np.int64)
+        self.weight += found[..., 1]
+        self.loss += found[..., 2]
+        by_class = np.stack([weight * loss * (kind == 0), weight * loss * (kind != 0)], axis=1)
+        self.by_class += self.columns_of(cells, by_class)
+        self.totals += self.columns_of(cells, weight * loss)
+        self.alone += self.columns_of(sole, weight * loss)
         self.add_own(cells, squares, loss)
 
     def add_own(self, cells: csr_array, squares: Floats, loss: Floats, sign: float = 1.0) -> None:
@@ -171,13 +170,12 @@ class GroupedSums:
         sign
             -1 to take away.
         """
-        each = np.diff(cells.indptr)
-        moments = [self._by_cell(cells, np.repeat(sign * squares * loss**power, each)) for power in range(3)]
-        own = np.stack([moments[0], moments[1], moments[1], moments[2]], axis=2).reshape(self.within.shape)
+        powers = np.stack([sign * squares * loss**power for power in range(3)], axis=1)
+        own = self.columns_of(ones_like(cells), powers)[..., [0, 1, 1, 2]].reshape(self.within.shape)
         self.within += own
         self.across += own
-        self.weight_products += self._by_cell(cells, np.repeat(sign * squares * loss, each) * cells.data)
-        self.add_products(cells, np.repeat(sign * squares * loss**2, each) * cells.data)
+        self.weight_products += self.columns_of(cells, powers[:, 1])
+        self.add_products(cells, np.repeat(powers[:, 2], np.diff(cells.indptr)) * cells.data)
 
     def add_products(self, cells: csr_array, values: Floats) -> None:
         """Add ``values' cells``, both of shape (n, g * k); `values` are the entries of the first."""
@@ -190,14 +188,31 @@ class GroupedSums:
     def add_praise(self, table: Table) -> None:
         """Add what is praised, as `TagQueries.praise` gives it."""
         group, codes = table["group"].astype(np.int64), len(self.shares.hierarchy.codes)
-        cells = self.shares.cells(table["praised"].astype(np.int64), group)
-        found = self._by_cell(cells, np.repeat(table["responses"].astype(np.float64), np.diff(cells.indptr)))
-        self.praised += found.astype(np.int64)
+        cells = self.shares.cells(table["praised"].astype(np.int64), group, self.groups)
+        self.praised += self.columns_of(ones_like(cells), table["responses"]).astype(np.int64)
         self.praised[:, codes] += counts_of(group, table["responses"] * table["silent"], self.groups)
 
-    def _by_cell(self, cells: csr_array, values: Floats) -> Floats:
+    def columns_of(self, cells: csr_array, values: NDArray[Any]) -> NDArray[Any]:
+        """Sum values of rows, times their cells, by group and column.
+
+        Parameters
+        ----------
+        cells
+            Shape (n, g * k).
+        values
+            Shape (n,) or (n, v).
+
+        Returns
+        -------
+        ndarray of shape (g, k) or (g, k, v)
+        """
+        found: NDArray[Any] = cells.T @ values
+        return found.reshape(self.groups, self.shares.columns, *values.shape[1:])
+
+    def by_cell(self, cell: Ints, values: Floats) -> Floats:
+        """Sum values by their position among groups times columns, shape (g, k)."""
         size = self.groups * self.shares.columns
-        return sums_by(cells.indices, values, size).reshape(self.groups, self.shares.columns)
+        return sums_by(cell, values, size).reshape(self.groups, self.shares.columns)
 
     def of(self, group: int, unscored: int) -> CauseSums:
         """Give the sums of one group; `unscored` of its responses have no score."""
@@ -243,6 +258,11 @@ class GroupedSums:
     def held(self, group: int) -> int:
         """Give how many scored responses a group has."""
         return int(self.base[group, ..., 0].sum())
+
+
+def ones_like(cells: csr_array) -> csr_array:
+    """Give a matrix with 1 wherever another holds something."""
+    return csr_array((np.ones(cells.data.size), cells.indices, cells.indptr), shape=cells.shape)
 
 
 def counts_of(group: Ints, counts: NDArray[Any], groups: int) -> Ints:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from model.group_sums import sums_by
-from model.pattern_sums import KINDS, GroupedSums, Table, counts_of
+from model.pattern_sums import KINDS, GroupedSums, Table, counts_of, ones_like
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -25,41 +25,31 @@ MANY = 20_000
 
 @dataclass(frozen=True, eq=False)
 class _Answers:
-    """Answers sorted by person, or several alike of one person as one; shape (n,) each."""
+    """Answers sorted by person; one entry may stand for several alike of one person.
+
+    `person` has shape (n,); `said` (n, 3) holds the group, the class and the set of codes; `sums` (n, 3)
+    holds how many answers an entry stands for, their weights, and their squared weights.
+    """
 
     person: NDArray[np.uint64]
-    group: Ints
-    kind: Ints
-    sets: Ints
-    times: Ints  # how many answers it stands for
-    weight: Floats  # their weights
-    squares: Floats  # their squared weights
+    said: Ints
+    sums: Floats
 
     def at(self, kept: NDArray[np.bool_] | Ints | slice) -> _Answers:
-        return _Answers(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
+        return _Answers(self.person[kept], self.said[kept], self.sums[kept])
 
-    def with_(self, other: _Answers) -> _Answers:
-        names = self.__dataclass_fields__
-        return _Answers(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+    def followed_by(self, other: _Answers) -> _Answers:
+        return _Answers(
+            np.concatenate([self.person, other.person]),
+            np.concatenate([self.said, other.said]),
+            np.concatenate([self.sums, other.sums]),
+        )
 
     def merged(self) -> _Answers:
         """Add up the answers of one person that are alike."""
-        key = (self.group * KINDS + self.kind) * (int(self.sets.max(initial=0)) + 1) + self.sets
-        _, firsts, place = np.unique(key, return_index=True, return_inverse=True)
-        totals = [
-            sums_by(place, part.astype(np.float64), firsts.size)
-            for part in (self.times, self.weight, self.squares)
-        ]
-        first = self.at(firsts)
-        return _Answers(
-            first.person,
-            first.group,
-            first.kind,
-            first.sets,
-            totals[0].astype(np.int64),
-            totals[1],
-            totals[2],
-        )
+        said, place = np.unique(self.said, axis=0, return_inverse=True)
+        sums = np.stack([sums_by(place.ravel(), part, len(said)) for part in self.sums.T], axis=1)
+        return _Answers(self.person[: len(said)], said, sums)
 
 
 class RepeatedAnswers:
@@ -83,7 +73,7 @@ class RepeatedAnswers:
         """Add answers, as `TagQueries.repeated` gives them; the last person's wait for more."""
         answers = self._answers(table)
         if self._waiting is not None:
-            answers = self._waiting.with_(answers)
+            answers = self._waiting.followed_by(answers)
         if not answers.person.size:
             return
         opened = int(np.searchsorted(answers.person, answers.person[-1]))
@@ -98,21 +88,15 @@ class RepeatedAnswers:
             self._waiting = None
 
     def _answers(self, table: Table) -> _Answers:
-        n = table["person"].size
+        n, weight = table["person"].size, table["weight"]
         group = np.zeros(n, dtype=np.int64) if self._name is None else table[self._name].astype(np.int64)
-        weight = table["weight"]
+        said = np.stack([group - self._first, table["kind"], self._sums.shares.blamed(table)], axis=1)
         found = _Answers(
-            person=table["person"],
-            group=group - self._first,
-            kind=table["kind"].astype(np.int64),
-            sets=self._sums.shares.blamed(table),
-            times=np.ones(n, dtype=np.int64),
-            weight=weight,
-            squares=weight**2,
+            table["person"], said.astype(np.int64), np.stack([np.ones(n), weight, weight**2], axis=1)
         )
-        if self._name is None:
+        if self._sums.groups == 1 and self._name is None:
             return found
-        return found.at((found.group >= 0) & (found.group < self._sums.groups))
+        return found.at((said[:, 0] >= 0) & (said[:, 0] < self._sums.groups))
 
     def _share(self, answers: _Answers) -> None:
         """Add what the answers of whole people share."""
@@ -120,60 +104,53 @@ class RepeatedAnswers:
         if not starts.size:
             return
         sums, n = self._sums, answers.person.size
-        ends = np.append(starts, n)
-        loss, group = sums.losses[answers.kind], answers.group[starts]
-        own = sums.shares.cells(answers.sets, answers.group)
-        each = np.diff(own.indptr)
-        sums.add_own(own, answers.squares, loss, sign=-1.0)
-        sums.people += counts_of(group, np.ones(starts.size), sums.groups)
-        sums.people -= counts_of(answers.group, answers.times, sums.groups)
-        self._share_classes(answers, starts, group)
-        gather = csr_array((answers.weight, np.arange(n), ends), shape=(starts.size, n))
-        named, lossy, points = (
-            gather @ csr_array((values, own.indices, own.indptr), shape=own.shape)
-            for values in (np.ones(own.data.size), np.repeat(loss, each), np.repeat(loss, each) * own.data)
-        )
-        sums.respondents += self._counted(named, np.ones(named.data.size))
-        sums.respondents -= self._counted(own, np.repeat(answers.times, each))
-        everything = [np.add.reduceat(part, starts) for part in (answers.weight, answers.weight * loss)]
-        self._share_mentions(named, lossy, everything)
-        sums.weight_products += self._summed(points, points.data * _spread(everything[0], points))
+        (group, kind, sets), (times, weight, squares) = answers.said.T, answers.sums.T
+        loss, of_person = sums.losses[kind], group[starts]
+        own = sums.shares.cells(sets, group, sums.groups)
+        sums.people += counts_of(of_person, np.ones(starts.size), sums.groups)
+        sums.people -= counts_of(group, times, sums.groups)
+        sums.respondents -= sums.columns_of(ones_like(own), times).astype(np.int64)
+        sums.add_own(own, squares, loss, sign=-1.0)
+        self._share_classes(answers, starts)
+
+        # By person: the weight and the weighted loss on each column, as one complex number, then the points.
+        gather = csr_array((weight, np.arange(n), np.append(starts, n)), shape=(starts.size, n))
+        both = gather @ _scaled(ones_like(own), 1.0 + 1j * loss)
+        points = gather @ _scaled(own, loss)
+        whole = np.stack([np.add.reduceat(part, starts) for part in (weight, weight * loss)], axis=1)
+        sums.respondents += sums.columns_of(ones_like(both), np.ones(starts.size)).astype(np.int64)
+        self._share_mentions(both, whole)
+        sums.weight_products += sums.columns_of(points, whole[:, 0])
         sums.add_products(points, points.data)
 
-    def _share_classes(self, answers: _Answers, starts: Ints, group: Ints) -> None:
-        sums = self._sums
-        by_kind = np.zeros((answers.person.size, KINDS))
-        by_kind[np.arange(answers.person.size), answers.kind] = answers.weight
-        by_person = np.add.reduceat(by_kind, starts, axis=0)
+    def _share_classes(self, answers: _Answers, starts: Ints) -> None:
+        """Add the products of a person's weights in two classes, less those of answers with themselves."""
+        sums, (group, kind, _) = self._sums, answers.said.T
+        by_kind = np.zeros((kind.size, KINDS))
+        by_kind[np.arange(kind.size), kind] = answers.sums[:, 1]
+        by_person, of_person = np.add.reduceat(by_kind, starts, axis=0), group[starts]
         for i in range(KINDS):
             for j in range(KINDS):
-                sums.class_products[:, i, j] += sums_by(group, by_person[:, i] * by_person[:, j], sums.groups)
-            alone = np.where(answers.kind == i, answers.squares, 0.0)
-            sums.class_products[:, i, i] -= sums_by(answers.group, alone, sums.groups)
+                products = by_person[:, i] * by_person[:, j]
+                sums.class_products[:, i, j] += sums_by(of_person, products, sums.groups)
+            alone = np.where(kind == i, answers.sums[:, 2], 0.0)
+            sums.class_products[:, i, i] -= sums_by(group, alone, sums.groups)
 
-    def _share_mentions(self, weight: csr_array, loss: csr_array, everything: list[Floats]) -> None:
+    def _share_mentions(self, both: csr_array, whole: Floats) -> None:
         sums = self._sums
-        both = weight.multiply(loss).tocsr()
-        crossed = self._summed(both, both.data)
-        sums.within[..., 0, 0] += self._summed(weight, weight.data**2)
-        sums.within[..., 0, 1] += crossed
-        sums.within[..., 1, 0] += crossed
-        sums.within[..., 1, 1] += self._summed(loss, loss.data**2)
-        for i, whole in enumerate(everything):
-            for j, part in enumerate((weight, loss)):
-                sums.across[..., i, j] += self._summed(part, part.data * _spread(whole, part))
-
-    def _summed(self, cells: csr_array, values: Floats) -> Floats:
-        groups, k = self._sums.groups, self._sums.shares.columns
-        return sums_by(cells.indices, values, groups * k).reshape(groups, k)
-
-    def _counted(self, cells: csr_array, values: NDArray[np.float64] | Ints) -> Ints:
-        return self._summed(cells, values.astype(np.float64)).astype(np.int64)
+        parts = both.data.real, both.data.imag
+        for i in range(2):
+            for j in range(2):
+                sums.within[..., i, j] += sums.by_cell(both.indices, parts[i] * parts[j])
+        across = sums.columns_of(both, whole)
+        sums.across[..., 0] += across.real
+        sums.across[..., 1] += across.imag
 
 
-def _spread(values: Floats, rows: csr_array) -> Floats:
-    """Give each entry of a matrix the value of its row."""
-    return np.repeat(values, np.diff(rows.indptr))
+def _scaled(cells: csr_array, factor: NDArray[np.complexfloating] | Floats) -> csr_array:
+    """Multiply each row of a matrix by its factor."""
+    data = np.repeat(factor, np.diff(cells.indptr)) * cells.data
+    return csr_array((data, cells.indices, cells.indptr), shape=cells.shape)
 
 
 def _several(answers: _Answers) -> tuple[_Answers, Ints]:
@@ -182,11 +159,13 @@ def _several(answers: _Answers) -> tuple[_Answers, Ints]:
     if not n:
         return answers, np.zeros(0, dtype=np.int64)
     people = np.cumsum(np.diff(answers.person, prepend=answers.person[:1]) != 0)
-    key = people * (int(answers.group.max()) + 1) + answers.group
-    order = np.argsort(key, kind="stable")
-    key = key[order]
+    key = people * (int(answers.said[:, 0].max()) + 1) + answers.said[:, 0]
+    if (np.diff(key) < 0).any():
+        order = np.argsort(key, kind="stable")
+        answers, key = answers.at(order), key[order]
     starts = np.flatnonzero(np.diff(key, prepend=-1))
     sizes = np.diff(np.append(starts, n))
-    several = np.add.reduceat(answers.times[order], starts) > 1
-    kept = answers.at(order[np.repeat(several, sizes)])
-    return kept, np.append(0, np.cumsum(sizes[several]))[:-1]
+    several = np.add.reduceat(answers.sums[:, 0], starts) > 1
+    if not several.all():
+        answers = answers.at(np.repeat(several, sizes))
+    return answers, np.append(0, np.cumsum(sizes[several]))[:-1]

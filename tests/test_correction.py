@@ -269,3 +269,30 @@ def test_intervals_cover_what_uncorrected_ones_miss():
         plain += (low[:5] <= truth) & (truth <= high[:5])
     assert (covered / tried >= 0.93).all(), covered / tried
     assert plain[3] / tried < 0.5
+
+
+def test_people_who_answer_alike_are_worth_fewer_though_the_model_errs_on_each_answer_anew():
+    rng = np.random.default_rng(2)
+    person = np.arange(2000) // 4  # everybody answers four times, and says the same
+    true = (rng.random(500) < 0.2)[person]
+    claimed = np.where(true, rng.random(2000) < 0.5, rng.random(2000) < 0.05)
+    drawn = rng.choice(2000, 800, replace=False)
+    audited = AuditedRows.from_arrays(
+        drawn, np.full(800, 0.4), ("a",), (np.flatnonzero(true[drawn]), [0] * int(true[drawn].sum()))
+    )
+    widths = []
+    for people in (person, np.arange(2000)):
+        responses = ScoredResponses.from_arrays(
+            NPS,
+            [0] * 2000,
+            ("a",),
+            (np.flatnonzero(claimed), [0] * int(claimed.sum())),
+            commented=[True] * 2000,
+            respondent=people,
+        )
+        sums = CauseSums.of(responses, Hierarchy.of(["a"]), audited)
+        low, high = corrected_interval(sums.contributions, sums.correction, worst=2.0)
+        widths.append(high[0] - low[0])
+    # By what people say alone the error is 200 * sqrt(0.2 * 0.8 / 500), about 3.6.
+    assert widths[0] > 2 * 1.96 * 3.5
+    assert widths[0] > 1.3 * widths[1]

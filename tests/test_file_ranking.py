@@ -18,8 +18,9 @@ from data.tags import Tag, TaggedResponse, read_tags, write_tags
 from model import file_ranking, repeated_answers
 from model.file_ranking import rank_file
 from model.mentions import ScoredResponses
-from model.periods import with_periods
+from model.periods import parse_span, with_periods
 from model.root_causes import rank_by_segment, rank_root_causes
+from model.window import answered_within
 from tests.random_tags import SEGMENTS, random_tags
 
 ONE = DatabaseLimits(threads=1, memory_mb=256)
@@ -52,10 +53,11 @@ def assert_same(first, second, path=""):
         assert first == second, path
 
 
-def assert_ranks_alike(path, scale=NPS, by=SEGMENTS, **how):
+def assert_ranks_alike(path, scale=NPS, by=SEGMENTS, span=None, **how):
     """Rank a file both ways and compare all figures; gives the ranking of all responses."""
-    scored = ScoredResponses.from_tagged(with_periods(read_tags(path, scale=scale)), scale, file=path)
-    found = rank_file(path, scale, by, limits=ONE, **how)
+    rows = answered_within(read_tags(path, scale=scale), span)
+    scored = ScoredResponses.from_tagged(with_periods(rows), scale, file=path)
+    found = rank_file(path, scale, by, span=span, limits=ONE, **how)
     whole = rank_root_causes(scored, **how)
     assert_same(whole.to_dict(), found.overall.to_dict())
     for name in by:
@@ -170,6 +172,15 @@ def test_texts_are_tidied_as_rows_are(tmp_path):
     pq.write_table(table, tmp_path / "tags.parquet")
     ranking = assert_ranks_alike(tmp_path / "tags.parquet", by=["store", "region"])
     assert (ranking.n_scored, ranking.n_unscored, ranking.metric.respondents) == (3, 1, 3)
+
+
+def test_only_the_days_that_are_asked_for(tmp_path):
+    write_tags(random_tags(11, 700), tmp_path / "tags.parquet", SEGMENTS)
+    span = parse_span("2026-01-31..2026-02-10")
+    ranking = assert_ranks_alike(tmp_path / "tags.parquet", by=["country", "week"], span=span)
+    assert 300 < ranking.n_scored < 550
+    never = parse_span("2025")
+    assert rank_file(tmp_path / "tags.parquet", NPS, span=never, limits=ONE).overall.n_scored == 0
 
 
 @pytest.mark.parametrize("name", ["nowhere", "blank", "comment", "r"])

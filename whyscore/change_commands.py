@@ -106,12 +106,12 @@ def _comparison(
 def _parts(comparison: Comparison, by: str, found: ExplainedChange | BridgedChange) -> dict[str, MixAndRate]:
     """Split the metric's change, and under one model that of each ranked cause, into mix and rate."""
     from model.explained_change import ExplainedChange
-    from model.mix_and_rate import mix_and_rate
+    from model.mix_and_rate import mix_and_rate, mix_and_rate_of_causes
 
     parts = {"metric": mix_and_rate(comparison, by)}
     if isinstance(found, ExplainedChange):
         ranked = [row.code for row in (*found.rows, *found.buckets) if row.status in ("eligible", "bucket")]
-        parts |= {code: mix_and_rate(comparison, by, cause=code) for code in ranked}
+        parts |= mix_and_rate_of_causes(comparison, by, ranked)
     return parts
 
 
