@@ -74,7 +74,7 @@ class CommentTagger:
         """Give the calibrated probability of every pair, shape (n_comments, n_codes, n_polarities)."""
         if not comments:
             return np.zeros((0, *self.labels.shape), np.float32)
-        return self._score(tokenize(self.tokenizer, comments))[0]
+        return self._score(self._tokenize(comments))[0]
 
     def choose(self, comments: Sequence[str], point: PointName = BALANCED) -> NDArray[np.bool_]:
         """Give the pairs that apply, shape (n_comments, n_codes, n_polarities), without evidence."""
@@ -105,6 +105,9 @@ class CommentTagger:
         tags = dict(zip(distinct, self._tag_distinct(distinct, thresholds), strict=True))
         return [tags[comment] for comment in comments]
 
+    def _tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:
+        return tokenize(self.tokenizer, comments, self.description.prefix)
+
     def _score(
         self, tokens: Sequence[TokenizedComment]
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
@@ -114,7 +117,7 @@ class CommentTagger:
     def _tag_distinct(self, comments: list[str], thresholds: NDArray[np.float64]) -> list[tuple[Tag, ...]]:
         if not comments:
             return []
-        tokens = tokenize(self.tokenizer, comments)
+        tokens = self._tokenize(comments)
         probabilities, attention = self._score(tokens)
         chosen = decide(probabilities, thresholds)
         found: list[list[Tag]] = [[] for _ in comments]
