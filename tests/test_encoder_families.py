@@ -89,7 +89,7 @@ def test_it_is_fitted_saved_and_exported(
     again = ReasonCodeClassifier.load(tmp_path)
     probabilities = fitted.predict_proba([*comments, long])
     np.testing.assert_allclose(again.predict_proba([*comments, long]), probabilities, atol=1e-5)
-    everything = dataclasses.replace(fitted.description_, thresholds=((0.0,) * 3,) * 3)
+    everything = dataclasses.replace(fitted.description_, thresholds=((0.0,) * 3,) * 3, operating_points={})
     tagger = dataclasses.replace(CommentTagger.load(tmp_path, threads=1), description=everything)
     for comment, tags in zip(comments[:20], tagger.tag(comments[:20]), strict=True):
         assert len(tags) == 3
