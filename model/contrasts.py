@@ -33,7 +33,7 @@ from scipy.special import ndtr
 
 from model.contributions import Contributions, Moments
 from model.group_sums import counts_by, sums_by
-from model.points_lost import mean_interval, student_quantile
+from model.points_lost import mean_interval, uneven_quantile
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -215,7 +215,11 @@ def slope(contributions: Contributions, code: int, x: Floats, span: float) -> Si
     people = int(person.max()) + 1
     influence = sums_by(person, lever * residual, people)
     error = float(influence @ influence * people / (people - 1)) ** 0.5 * 100.0 * abs(span)
-    points, reach = 100.0 * span * found, student_quantile(people, LEVEL) * error
+    held, lost = sums_by(person, weight, people), sums_by(person, weight * value, people)
+    behind = float(lost.sum()) ** 2 / max(float(lost @ lost), 1e-300)
+    effective = float(held.sum()) ** 2 / float(held @ held)
+    t = uneven_quantile(behind, respondents=people, effective_n=effective, level=LEVEL)
+    points, reach = 100.0 * span * found, float(t) * error
     return Size(points, points - reach, points + reach, error)
 
 
