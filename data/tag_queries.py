@@ -93,7 +93,7 @@ class TagQueries:
         return self._rows(
             f"SELECT {self._group(segment, groups)}, kind, status, codes, count(*) AS responses, "
             "count(*) FILTER (weight > 0) AS counted, sum(weight) AS weight, sum(weight * weight) AS squares "
-            f"FROM answers WHERE {_SCORED} AND {self._within(segment, groups)} GROUP BY ALL"
+            f"FROM answers WHERE {_SCORED} AND {self._within(segment, groups)} GROUP BY ALL ORDER BY ALL"
         )
 
     def praise(self, segment: str | None = None, groups: tuple[int, int] = _ALL) -> Iterator[Columns]:
@@ -108,7 +108,7 @@ class TagQueries:
         return self._rows(
             f"SELECT {self._group(segment, groups)}, (codes = 0)::UTINYINT AS silent, praised, "
             f"count(*) AS responses FROM answers WHERE praised <> 0 AND weight > 0 AND {_SCORED} "
-            f"AND {self._within(segment, groups)} GROUP BY ALL"
+            f"AND {self._within(segment, groups)} GROUP BY ALL ORDER BY ALL"
         )
 
     def repeated(self) -> Iterator[Columns]:

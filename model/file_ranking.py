@@ -19,6 +19,7 @@ from data.errors import InputError
 from data.scale import Scale
 from data.tag_intake import open_answers
 from data.tag_queries import DatabaseLimits, TagQueries
+from data.tag_schema import UnfitColumnsError
 from data.tags import COLUMNS
 from model.cause_sums import CauseSums
 from model.hierarchy import Hierarchy
@@ -112,6 +113,24 @@ def rank_file(
             for name, part in parts.items()
         },
     )
+
+
+def rank_columns(
+    path: Path,
+    scale: Scale,
+    by: str | None = None,
+    *,
+    codes: Sequence[str] | None = None,
+    span: Span | None = None,
+    limits: DatabaseLimits | None = None,
+) -> FileRanking | None:
+    """Rank as `rank_file` does; None where the file is no Parquet or must be read row by row."""
+    if path.suffix.lower() != ".parquet":
+        return None
+    try:
+        return rank_file(path, scale, [by] if by else [], codes=codes, span=span, limits=limits)
+    except UnfitColumnsError:
+        return None
 
 
 def _check_segments(answers: TagQueries) -> None:

@@ -77,7 +77,8 @@ def _notes(responses: ScoredResponses, any_found: bool, q: float) -> list[str]:
         notes += [
             "Points lost are associated with a cause: nothing here says what brought a difference about.",
             f"Of what is flagged, about {q:.0%} is expected to be chance. "
-            "The largest of many were picked, so their sizes tend to be overstated.",
+            "The largest of many were picked, so their sizes tend to be overstated; the intervals are wide "
+            "enough for that.",
         ]
     if not Contributions.of(responses).codes:
         notes.append(f"No code is mentioned by {ELIGIBLE} respondents or more, so nothing was compared.")

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
+from scipy.special import stdtrit
 
 from data.errors import InputError
 from model.comparison import Comparison
@@ -33,7 +34,6 @@ from model.group_sums import counts_by
 from model.hierarchy import Hierarchy
 from model.loss_shares import column_names
 from model.person_sums import PersonSums
-from model.points_lost import student_quantile
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -210,7 +210,7 @@ def _split(cells: _Cells, value: Floats, cause: str | None, level: float) -> Mix
     people = np.repeat(comparison.people, 2 * k)
     covariance = sums.covariance(model.derivatives, people)
     errors = np.sqrt(np.diag(covariance))
-    reach = student_quantile(int(comparison.people.min()), level) * errors
+    reach = _quantiles(sums, k, level) * errors
     parts = [Part.of(*figures) for figures in zip(model.points.tolist(), reach, errors, strict=True)]
     responses, respondents = cells.counts()
     values = []
@@ -242,6 +242,23 @@ def _split(cells: _Cells, value: Floats, cause: str | None, level: float) -> Mix
         total_check=mix.points + rate.points - model.change,
         notes=tuple(_notes(cells, respondents)),
     )
+
+
+def _quantiles(sums: PersonSums, k: int, level: float) -> Floats:
+    """Give Student's quantile of each part, in the order of `_Kitagawa.points`, shape (2 k + 2,).
+
+    The degrees of freedom are the respondents of the smaller group, of the value or in all, that equally
+    weighted ones would match (Kish), less 1.
+    """
+    weight = np.arange(0, 4 * k, 2).reshape(2, k)
+    squares = sums.products[np.ix_(weight.ravel(), weight.ravel())].reshape(2, k, 2, k)
+    own = np.stack([np.diag(squares[side, :, side]) for side in (0, 1)])
+    held = sums.totals[weight]
+    of_value = np.where(own > 0, held**2 / np.where(own > 0, own, 1.0), np.inf).min(axis=0)
+    of_group = min(float(held[side].sum() ** 2 / squares[side, :, side].sum()) for side in (0, 1))
+    behind = np.concatenate([np.minimum(np.tile(of_value, 2), of_group), [of_group, of_group]])
+    quantiles: Floats = stdtrit(np.maximum(1.0, behind - 1.0), 0.5 + level / 2)
+    return quantiles
 
 
 @dataclass(frozen=True, eq=False)

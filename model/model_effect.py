@@ -18,13 +18,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array, hstack
+from scipy.special import stdtrit
 
 from model.comparison import Comparison
 from model.hierarchy import Hierarchy
 from model.loss_shares import BUCKETS
 from model.mentions import ScoredResponses
 from model.person_sums import PersonSums
-from model.points_lost import rule_of_three, student_quantile
+from model.points_lost import rule_of_three
 from model.provenance import Provenance, Version
 
 Floats = NDArray[np.float64]
@@ -142,7 +143,7 @@ class ModelEffect:
     effect_reach: Floats
     customer_error: Floats
     customer_reach: Floats
-    degrees: int
+    degrees: float
 
     @classmethod
     def of(
@@ -155,7 +156,8 @@ class ModelEffect:
         effect, d_effect = _effect(sums.totals, k, strata, len(overlaps))
         covariance = sums.covariance(np.concatenate([d_effect, d_change - d_effect]), people)
         errors = np.sqrt(np.diag(covariance))
-        t = student_quantile(int(people.min()), level)
+        degrees = max(1.0, _least_behind(sums, k, len(strata)) - 1.0)
+        t = float(stdtrit(degrees, 0.5 + level / 2))
         # A cause on which the overlap shows no difference may still have one elsewhere; what was left without
         # a comment cannot.
         unseen = np.where(errors[:k] > 0, 0.0, _unseen(comparison, overlaps, level))
@@ -167,7 +169,7 @@ class ModelEffect:
             effect_reach=np.hypot(t * errors[:k], unseen),
             customer_error=np.hypot(errors[k:], unseen / t),
             customer_reach=np.hypot(t * errors[k:], unseen),
-            degrees=int(people.min()) - 1,
+            degrees=degrees,
         )
 
 
@@ -203,6 +205,13 @@ def _sums(
             strata.append(part.side)
     sums = PersonSums.of(comparison.person, csr_array(hstack(blocks, format="csr")))
     return sums, np.array(people, dtype=np.int64), strata
+
+
+def _least_behind(sums: PersonSums, k: int, strata: int) -> float:
+    """Give the least number of equally weighted people (Kish) behind a group, or a class of an overlap."""
+    seen = [2 * (1 + k) + number * (2 + k) + 1 for number in range(strata)]
+    weight = [0, 1 + k, *seen]
+    return float((sums.totals[weight] ** 2 / np.diag(sums.products)[weight]).min())
 
 
 def _change(totals: Floats, k: int) -> tuple[Floats, Floats]:

@@ -21,6 +21,7 @@ from model.mentions import ScoredResponses
 from model.periods import parse_span, with_periods
 from model.root_causes import rank_by_segment, rank_root_causes
 from model.window import answered_within
+from tests.figures import assert_same
 from tests.random_tags import SEGMENTS, random_tags
 
 ONE = DatabaseLimits(threads=1, memory_mb=256)
@@ -35,22 +36,6 @@ HERE = settings(
 def few_draws(monkeypatch):
     """Both ways simulate alike, so that a few draws tell as much as ten thousand."""
     monkeypatch.setattr("model.rank_intervals.DRAWS", 200)
-
-
-def assert_same(first, second, path=""):
-    """Compare plain JSON values, floats to 1e-9."""
-    if isinstance(first, dict):
-        assert first.keys() == second.keys(), path
-        for key, value in first.items():
-            assert_same(value, second[key], f"{path}.{key}")
-    elif isinstance(first, list):
-        assert len(first) == len(second), path
-        for place, value in enumerate(first):
-            assert_same(value, second[place], f"{path}.{place}")
-    elif isinstance(first, float) and isinstance(second, float):
-        assert math.isclose(first, second, rel_tol=1e-9, abs_tol=1e-9), (path, first, second)
-    else:
-        assert first == second, path
 
 
 def assert_ranks_alike(path, scale=NPS, by=SEGMENTS, span=None, **how):

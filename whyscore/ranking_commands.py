@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data.errors import InputError
 from data.industry_benchmarks import IndustryBenchmark
 from data.scale import Scale
+from data.tag_queries import DatabaseLimits
 from data.tags import read_tags
 from data.taxonomy import read_taxonomy
 from model.adjusted_effect import AdjustedEffects, adjusted_effects
 from model.audit_check import AuditCheck
 from model.benchmark_test import compare_all
+from model.file_ranking import rank_columns
 from model.findings import find_all
 from model.mentions import ScoredResponses
 from model.periods import Span, with_periods
@@ -38,25 +40,24 @@ def run_ranking(
     check: AuditCheck | None = None,
     span: Span | None = None,
     benchmarks: Sequence[IndustryBenchmark] = (),
+    limits: DatabaseLimits | None = None,
 ) -> None:
     """Rank, print, and write the report where one is asked for."""
     known = read_taxonomy(taxonomy) if taxonomy is not None else None
     codes = None if known is None else known.active
-    with progress_bar("Reading tags") as tell:
-        rows = answered_within(read_tags(tags, scale=scale), span)
-        watched = rows if check is None else check.watch(rows)
-        scored = ScoredResponses.from_tagged(with_periods(watched), scale, file=tags)
-        tell(1, 1, "")
-    if not scored.n:
+    more = output is not None and output.suffix.lower() in SHOWS_MORE
+    by_rows = with_adjusted or more or check is not None
+    columns = None if by_rows else rank_columns(tags, scale, by, codes=codes, span=span, limits=limits)
+    if columns is None:
+        scored, overall, groups = _ranked_rows(tags, scale, by, codes, span, check)
+    else:
+        scored, overall, groups = None, columns.overall, columns.groups.get(by or "", {})
+    if not overall.n_scored:
         raise InputError("no row has a score, so there is nothing to rank", file=tags, column="score")
-    audit = None if check is None else check.result()
-    overall = rank_root_causes(scored, codes=codes, audit=audit)
-    groups = rank_by_segment(scored, by, codes=codes, audit=audit) if by else {}
-    adjusted = adjusted_effects(scored, overall) if with_adjusted else None
+    adjusted = adjusted_effects(scored, overall) if with_adjusted and scored is not None else None
     metrics = {value: ranking.metric for value, ranking in groups.items()}
     beside = compare_all(overall.metric, metrics, by, benchmarks) if benchmarks else None
     if output is not None:
-        more = output.suffix.lower() in SHOWS_MORE
         write_report(
             output,
             overall,
@@ -65,8 +66,8 @@ def run_ranking(
             title=tags.name,
             tags=tags if span is None else None,  # it would quote comments of other days
             labels=None if known is None else {code: known.label(code) for code in known.active},
-            trend=Trend.of(scored, codes) if more else None,
-            findings=find_all(scored) if more else None,
+            trend=Trend.of(scored, codes) if more and scored is not None else None,
+            findings=find_all(scored) if more and scored is not None else None,
             adjusted=adjusted,
             benchmarks=beside,
         )
@@ -84,6 +85,26 @@ def run_ranking(
         say(note)
     if output is not None:
         say(f"Report -> {output}")
+
+
+def _ranked_rows(
+    tags: Path,
+    scale: Scale,
+    by: str | None,
+    codes: Sequence[str] | None,
+    span: Span | None,
+    check: AuditCheck | None,
+) -> tuple[ScoredResponses, Ranking, Mapping[str, Ranking]]:
+    """Read a tags file row by row, and rank; an audit's check watches the rows pass."""
+    with progress_bar("Reading tags") as tell:
+        rows = answered_within(read_tags(tags, scale=scale), span)
+        watched = rows if check is None else check.watch(rows)
+        scored = ScoredResponses.from_tagged(with_periods(watched), scale, file=tags)
+        tell(1, 1, "")
+    audit = None if check is None else check.result()
+    overall = rank_root_causes(scored, codes=codes, audit=audit)
+    groups = rank_by_segment(scored, by, codes=codes, audit=audit) if by and scored.n else {}
+    return scored, overall, groups
 
 
 def show_ranking(ranking: Ranking, title: str, most: int = 15) -> None:
