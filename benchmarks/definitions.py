@@ -10,7 +10,7 @@ from measurement import Floats, Prediction, Problem, empty_probabilities
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from model.classifier import code_texts
+from model.definitions import code_texts
 
 _GRID = np.arange(0.0, 4.01, 0.1)
 

@@ -133,7 +133,7 @@ ROWS = (
     ),
     Row(
         "fabsa_unseen",
-        "FABSA, each of 12 codes known by its definition only",
+        f"FABSA, each of 12 codes known by its definition only, {protocols.TOGETHER} at a time",
         "mean pair F1 of the unseen code",
         _unseen,
         ("unseen",),

@@ -11,7 +11,8 @@ from torch import nn
 from data.annotations import POLARITIES
 from model.decision import decide
 from model.encoder import load_backbone, load_tokenizer, resolve_encoder
-from model.fitting import FitSettings, Fold, fit_network, predict_network
+from model.fitting import FitSettings, Fold, fit_network
+from model.prediction import predict_network
 from model.tokens import tokenize
 
 MAX_TOKENS = 256
@@ -52,7 +53,9 @@ class PoolingNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-chec
 
 def settings_of(seed: int) -> FitSettings:
     """Give the settings: 4 epochs or 400 steps, AdamW at 1e-4 (head 1e-3), the last weights unaveraged."""
-    return FitSettings(epochs=EPOCHS, encoder_rate=1e-4, head_rate=1e-3, small=0, average=0.0, seed=seed)
+    return FitSettings(
+        epochs=EPOCHS, least_steps=400, encoder_rate=1e-4, head_rate=1e-3, small=0, average=0.0, seed=seed
+    )
 
 
 def pooling(problem: Problem, seed: int) -> Prediction:

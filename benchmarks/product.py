@@ -1,7 +1,7 @@
 """The product under measurement: what `whyscore train` does, called in this process, and its models' reading.
 
-Where the product has a way of its own with a code that it never saw, or that came late, it goes here:
-`unseen` and `late_code`. Until then both are plain training, in which such a code is masked.
+A code that no annotation knows is read from its definition by the very same training; a code that came late
+is added to the model that was in use before.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from measuring_sets import Converted
 
 from data.annotations import read_annotations
 from data.settings import Settings
+from data.taxonomy import read_taxonomy
 from model.comment_tagger import CommentTagger
 from model.decision import decide
 from model.fitting import FitSettings
 from model.registry import find_model
 from training.pipeline import train
+
+_READ: dict[tuple[str, int], Booleans] = {}
 
 
 def product(problem: Problem, seed: int) -> Prediction:
@@ -62,11 +65,12 @@ def unseen(train_file: Path, taxonomy_file: Path, held_out_file: Path, seed: int
     ndarray of shape (n_held_out, n_codes, n_polarities)
         The pairs that apply, codes in the order of the taxonomy.
     """
-    from data.taxonomy import read_taxonomy
-
-    held = read_annotations(held_out_file, read_taxonomy(taxonomy_file))
     files = Converted(taxonomy_file, train_file, held_out_file)
-    return train_and_read(files, [annotation.comment for annotation in held], seed).chosen
+    key = (files.digest(), seed)
+    if key not in _READ:  # codes that are unseen together share one training
+        held = read_annotations(held_out_file, read_taxonomy(taxonomy_file))
+        _READ[key] = train_and_read(files, [annotation.comment for annotation in held], seed).chosen
+    return _READ[key]
 
 
 def late_code(before: Converted, after: Converted, comments: list[str], seed: int) -> Prediction:

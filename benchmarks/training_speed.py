@@ -30,7 +30,8 @@ import torch
 from measurement import Part, Problem, read_problem, set_apart
 from measuring_sets import ROOT
 
-from model.classifier import ReasonCodeClassifier, code_texts
+from model.classifier import ReasonCodeClassifier
+from model.definitions import code_texts
 from model.encoder import load_tokenizer, resolve_encoder
 from model.fitting import FitSettings
 from model.tokens import tokenize

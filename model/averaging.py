@@ -44,6 +44,10 @@ class WeightAverage:
         finally:
             self._set(own)
 
+    def keep(self) -> None:
+        """Give the network the averaged weights for good."""
+        self._set(self.average)
+
     def _set(self, values: list[torch.Tensor]) -> None:
         with torch.no_grad():
             for parameter, value in zip(self.parameters, values, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,25 +16,22 @@ from safetensors.torch import load_file, save_file
 
 from data.annotations import Target
 from data.errors import ModelError
-from data.taxonomy import ReasonCode
 from data.text import normalise
 from model.decision import decide
+from model.definitions import mean_directions, sample_centre
 from model.description import ModelDescription, read_description
 from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_encoder
-from model.fitting import FitResult, FitSettings, Fold, Progress, fit_network, predict_network
+from model.fitting import CheckpointPlace, FitResult, FitSettings, Fold, Progress, fit_network
 from model.labels import LabelSpace
-from model.network import ReasonCodeNetwork, start_from_definitions
+from model.network import ReasonCodeNetwork
 from model.operating_points import BALANCED, PointName, choose_operating_points
-from model.tokens import TokenizedComment, pad, tokenize
+from model.prediction import predict_network
+from model.starter import Starter, directions
+from model.tokens import TokenizedComment, tokenize
 
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 ENCODER_FOLDER = "encoder"
-
-
-def code_texts(code: ReasonCode) -> list[str]:
-    """Give the texts that say what a code is: name and definition, what it includes, examples."""
-    return [f"{code.name}. {code.definition}".strip(), *code.includes, *code.examples]
 
 
 class ReasonCodeClassifier:
@@ -50,7 +48,10 @@ class ReasonCodeClassifier:
     max_tokens
         Comments are read up to this many tokens.
     definitions
-        For each code, texts that say what it is (see `code_texts`); the fit starts from them.
+        For each code, texts that say what it is (see `model.definitions.code_texts`); the fit starts
+        from them. None: from the ids alone.
+    starter
+        What the fit starts from besides; None for the encoder's own weights.
 
     Attributes
     ----------
@@ -67,9 +68,11 @@ class ReasonCodeClassifier:
         settings: FitSettings | None = None,
         max_tokens: int = 256,
         definitions: Sequence[Sequence[str]] | None = None,
+        starter: Starter | None = None,
     ) -> None:
-        self.definitions = definitions
         self.labels = LabelSpace(tuple(codes))
+        self.definitions = definitions or [[code.replace(".", " ").replace("-", " ")] for code in codes]
+        self.starter = starter
         self.encoder = encoder
         self.settings = settings or FitSettings()
         self.max_tokens = max_tokens
@@ -85,6 +88,7 @@ class ReasonCodeClassifier:
         targets: Sequence[Target],
         validation: tuple[Sequence[str], Sequence[Target]] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        checkpoint: CheckpointPlace | None = None,
     ) -> ReasonCodeClassifier:
         """Fine-tune the encoder and the head.
 
@@ -97,6 +101,8 @@ class ReasonCodeClassifier:
             operating points chosen. Without them the last epoch is kept and every threshold is 0.5.
         on_progress
             Called after every step.
+        checkpoint
+            Where the fit keeps its state, so that it goes on after a kill.
 
         Raises
         ------
@@ -105,22 +111,23 @@ class ReasonCodeClassifier:
         """
         if not comments:
             raise ModelError("there are no annotated comments to train on")
-        if self.settings.threads:
-            torch.set_num_threads(self.settings.threads)
-        source = resolve_encoder(self.encoder)
-        self._start(source)
+        self.start()
         network = self._fitted_network()
         pad_id = self._require_description().pad_id
-        train = self._fold(comments, targets)
+        train = self._with_definitions_kept(self._fold(comments, targets))
         held = self._fold(*validation) if validation is not None and len(validation[0]) else None
-        self.fit_result_ = fit_network(network, train, held, pad_id, self.settings, on_progress)
+        self.fit_result_ = fit_network(network, train, held, pad_id, self.settings, on_progress, checkpoint)
         if held is not None and validation is not None:
             # A text that stands a hundred times says as much of the probabilities as one that stands once.
             rows = np.unique([normalise(comment) for comment in validation[0]], return_index=True)[1]
             probabilities, _ = predict_network(network, [held.comments[row] for row in rows], pad_id)
             parts = held.present[rows], held.known[rows]
-            decisions = choose_operating_points(probabilities, *parts, self.labels.codes)
+            untold = None if self.starter is None else self.starter.thresholds
+            decisions = choose_operating_points(probabilities, *parts, self.labels.codes, untold)
             self.description_ = self._require_description().with_decisions(*decisions)
+        else:
+            thresholds = np.full(self.labels.shape, 0.5)
+            self.description_ = self._require_description().with_thresholds(thresholds)
         return self
 
     def tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:
@@ -186,14 +193,25 @@ class ReasonCodeClassifier:
         classifier.network_ = network.eval()
         return classifier
 
-    def _start(self, source: EncoderSource) -> None:
+    def start(self) -> ReasonCodeClassifier:
+        """Take the encoder, the starter and the definitions: it can predict now, without an annotation.
+
+        Raises
+        ------
+        ModelError
+            If the encoder is not to be had, or the starter is another encoder's.
+        """
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
         torch.manual_seed(self.settings.seed)
+        source = resolve_encoder(self.encoder)
         backbone = load_backbone(source.folder, pretrained=True)
         config = backbone.config
         self._encoder_config = json.loads(config.to_json_string(use_diff=False))
         limit = min(self.max_tokens, getattr(config, "max_position_embeddings", self.max_tokens))
         self._tokenizer = load_tokenizer(source.folder, limit)
         self.network_ = ReasonCodeNetwork(backbone, config.hidden_size, len(self.labels.codes))
+        self._read_definitions(source)
         self.description_ = ModelDescription(
             codes=self.labels.codes,
             encoder=source.name,
@@ -202,22 +220,42 @@ class ReasonCodeClassifier:
             max_tokens=limit,
             pad_id=int(getattr(config, "pad_token_id", None) or 0),
         )
-        if self.definitions is not None and len(self.definitions) > 1:
-            vectors = [self._mean_state(texts) for texts in self.definitions]
-            start_from_definitions(self.network_, torch.stack(vectors))
+        if self.starter is not None:
+            thresholds = np.tile(self.starter.thresholds, (len(self.labels.codes), 1))
+            self.description_ = self.description_.with_thresholds(thresholds)
+        self.network_.eval()
+        return self
 
-    def _mean_state(self, texts: Sequence[str]) -> torch.Tensor:
-        """Give the direction of the mean of some texts, each the mean of its token states."""
-        ids, mask = (torch.from_numpy(part) for part in pad(tokenize(self._tokenizer, texts), 0))
-        backbone = self._fitted_network().backbone.eval()
-        with torch.inference_mode():
-            states = backbone(input_ids=ids, attention_mask=mask).last_hidden_state
-        real = mask.unsqueeze(-1).float()
-        means = torch.nn.functional.normalize((states * real).sum(1) / real.sum(1), dim=-1)
-        return torch.nn.functional.normalize(means.mean(0), dim=-1).clone()
+    def _read_definitions(self, source: EncoderSource) -> None:
+        """Set the definitions' directions, read by the encoder as its authors published it."""
+        network = self._fitted_network()
+        if self.starter is not None and self.starter.encoder_sha256 != source.sha256:
+            raise ModelError("the starter was made for another encoder", file=source.folder)
+        means = mean_directions(network.backbone, self._tokenizer, self.definitions)
+        if self.starter is not None:
+            centre = self.starter.centre
+        else:
+            centre = sample_centre(network.backbone, self._tokenizer)
+        network.definition.copy_(directions(means, centre))
+        if self.starter is not None:
+            self.starter.apply(network)
 
     def _fold(self, comments: Sequence[str], targets: Sequence[Target]) -> Fold:
         return Fold(tokenize(self._tokenizer, comments), *self.labels.encode(targets))
+
+    def _with_definitions_kept(self, fold: Fold) -> Fold:
+        """Let codes that nobody annotated keep what the starter reads from their definitions.
+
+        Fitted on the other codes alone the shared reader forgets them, so the starter's own
+        probabilities stand in for annotations (learning without forgetting, Li and Hoiem 2016).
+        """
+        bare = ~fold.known.any(axis=0)
+        if self.starter is None or not bare.any():
+            return fold
+        read, _ = predict_network(self._fitted_network(), fold.comments, self._require_description().pad_id)
+        present, known = fold.present.copy(), fold.known.copy()
+        present[:, bare], known[:, bare] = read[:, bare], 1.0
+        return dataclasses.replace(fold, present=present, known=known)
 
     def _fitted_network(self) -> ReasonCodeNetwork:
         if self.network_ is None:

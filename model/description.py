@@ -55,6 +55,11 @@ class ModelDescription:
     operating_points: dict[PointName, OperatingPoint] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
 
+    def with_thresholds(self, thresholds: NDArray[np.float64]) -> ModelDescription:
+        """Give the description with other thresholds alone, shape (n_codes, n_polarities)."""
+        rows = tuple(tuple(round(float(value), 6) for value in row) for row in thresholds)
+        return dataclasses.replace(self, thresholds=rows, calibration=None, operating_points={})
+
     def with_decisions(
         self, calibration: Calibration, points: dict[PointName, OperatingPoint]
     ) -> ModelDescription:
@@ -83,7 +88,10 @@ class ModelDescription:
         if point in self.operating_points:
             return self.operating_points[point].threshold_array()
         if point != BALANCED:
-            raise ModelError(f"the model has no operating point '{point}'; train it again to have it")
+            raise ModelError(
+                f"the model has no operating point '{point}': it was made by an older version, "
+                "or without annotated comments to choose it on"
+            )
         if not self.thresholds:
             return np.full((len(self.codes), len(POLARITIES)), 0.5)
         return np.asarray(self.thresholds, np.float64)

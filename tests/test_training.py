@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from data.errors import InputError, ModelError, NotFoundError
+from data.annotations import Target
+from data.errors import ModelError, NotFoundError
+from data.settings import Settings
 from data.text import normalise, position, text_hash
 from model.comment_tagger import CommentTagger
 from model.registry import find_model
 from training.evaluation import evaluate
 from training.export import export_onnx
-from training.pipeline import evaluate_file, load_training_data
+from training.pipeline import evaluate_file, train
+from training.regime import choose_regime
 from training.registration import (
     current_champion,
     environment,
@@ -162,9 +165,21 @@ def test_evaluation_leaves_out_what_the_model_was_fitted_on(trained_home, files,
     assert found.evaluation.pair_micro.f1 > 0.9
 
 
-def test_too_few_annotations_are_refused(files, tmp_path):
-    few = tmp_path / "few.jsonl"
-    lines = (files / "annotations.jsonl").read_text(encoding="utf-8").splitlines()[:5]
-    few.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(InputError, match="too few"):
-        load_training_data(few, files / "taxonomy.yaml")
+@pytest.mark.slow
+def test_a_taxonomy_alone_makes_a_model_that_tags(files, tiny_encoder, tmp_path):
+    """No annotation is needed for a first model; it says in which regime it was made."""
+    settings = Settings(home=tmp_path / "home")
+    trained = train(None, files / "taxonomy.yaml", settings, encoder=str(tiny_encoder))
+    assert trained.summary["regime"] == "definitions"
+    assert trained.evaluation.comments == 0
+    assert trained.registered.champion
+
+
+def test_the_regime_follows_what_there_is_to_learn_from():
+    codes = ["a", "b"]
+    one = Target(frozenset({("a", "negative")}), frozenset())
+    assert choose_regime([], codes).regime == "definitions"
+    assert choose_regime([one] * 19, codes).regime == "definitions"
+    assert choose_regime([one] * 20, codes).regime == "few-shot"
+    assert choose_regime([one] * 1000, codes).regime == "full"
+    assert "1 of 2 codes have no example" in choose_regime([one] * 20, codes).reason

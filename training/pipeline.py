@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,20 @@ from data.errors import InputError, ModelError
 from data.settings import Settings
 from data.taxonomy import Taxonomy, read_taxonomy
 from data.text import text_hash
-from model.classifier import ReasonCodeClassifier, code_texts
+from model.classifier import ReasonCodeClassifier
 from model.comment_tagger import CommentTagger
+from model.definitions import code_texts
 from model.description import TAXONOMY
-from model.fitting import FitSettings, Progress
+from model.encoder import resolve_encoder
+from model.fitting import CheckpointPlace, FitSettings, Progress
+from model.starter import find_starter
 from training.evaluation import Evaluation, evaluate_model
 from training.export import export_onnx
+from training.regime import choose_regime
 from training.registration import RegisteredVersion, promote, register_model
-from training.split import Split, pick, split_by_text
+from training.split import Split, pick, split_by_text, without_fit
 
 SEEN = "seen_texts.txt"
-_LEAST = 20
 
 
 @dataclass(frozen=True)
@@ -55,29 +59,24 @@ class TrainedModel:
     summary: dict[str, Any]
 
 
-def load_training_data(annotations: str | Path, taxonomy: str | Path) -> TrainingData:
-    """Read and check taxonomy and annotations.
+def load_training_data(annotations: str | Path | None, taxonomy: str | Path) -> TrainingData:
+    """Read and check taxonomy and annotations; without annotations there are definitions alone.
 
     Raises
     ------
     InputError
-        Names file, row and field; also where there are fewer than 20 annotations.
+        Names file, row and field.
     """
     codes = read_taxonomy(taxonomy)
-    rows = tuple(read_annotations(annotations, codes))
-    if len(rows) < _LEAST:
-        raise InputError(
-            f"{len(rows)} annotated comments are too few to train on; {_LEAST} are the least",
-            file=annotations,
-        )
-    digest = hashlib.sha256()
+    rows = tuple(read_annotations(annotations, codes)) if annotations is not None else ()
+    digest = hashlib.sha256(codes.to_yaml().encode())
     for row in rows:
         digest.update(json.dumps(row.to_record(), sort_keys=True, ensure_ascii=False).encode())
     return TrainingData(codes, rows, tuple(to_target(row, codes) for row in rows), digest.hexdigest())
 
 
 def train(
-    annotations: str | Path,
+    annotations: str | Path | None,
     taxonomy: str | Path,
     settings: Settings,
     *,
@@ -87,14 +86,14 @@ def train(
     on_progress: Callable[[Progress], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> TrainedModel:
-    """Train a reason-code model and register it.
+    """Make a reason-code model of what there is to learn from, and register it.
 
     Parameters
     ----------
     annotations, taxonomy
-        Files as ``formats.md`` has them.
+        Files as ``formats.md`` has them. Without annotations the codes are read from their definitions.
     settings
-        Registry, model name, threads.
+        Registry, model name, threads, and the home folder, where an interrupted fit goes on.
     encoder
         A folder, a Hugging Face id, or None for the packaged default.
     fit
@@ -110,32 +109,56 @@ def train(
         In one sentence each.
     """
     stage = on_stage or (lambda _: None)
-    stage("Reading annotations")
+    stage("Reading")
     data = load_training_data(annotations, taxonomy)
-    comments = data.comments
-    split = split_by_text(comments)
+    choice = choose_regime(data.targets, data.taxonomy.active)
+    stage(f"{choice.regime.capitalize()} regime: {choice.reason}")
+    fitted = choice.regime != "definitions"
+    split = split_by_text(data.comments) if fitted else without_fit(len(data.comments))
     plan = dataclasses.replace(fit or FitSettings(), threads=settings.threads)
-    codes = data.taxonomy.active
-    texts = [code_texts(data.taxonomy[code]) for code in codes]
-    classifier = ReasonCodeClassifier(codes, encoder, plan, settings.max_tokens, texts)
-    stage("Fine-tuning")
-    validation = (pick(comments, split.validation), pick(data.targets, split.validation))
-    classifier.fit(pick(comments, split.train), pick(data.targets, split.train), validation, on_progress)
+    classifier = _classifier(data, encoder, plan, settings)
+    if fitted:
+        stage("Fine-tuning")
+        place = _checkpoint(data, classifier, settings)
+        parts = [(pick(data.comments, p), pick(data.targets, p)) for p in (split.train, split.validation)]
+        classifier.fit(*parts[0], parts[1], on_progress, place)
+    else:
+        classifier.start()
     stage("Evaluating")
     held_out = split.test if len(split.test) else split.validation
-    evaluation = _evaluate(classifier, pick(comments, held_out), pick(data.targets, held_out))
+    evaluation = _evaluate(classifier, pick(data.comments, held_out), pick(data.targets, held_out))
     summary = _summary(data, classifier, len(split.train), len(split.validation), len(held_out))
+    summary |= {"regime": choice.regime, "regime_reason": choice.reason}
     with tempfile.TemporaryDirectory(prefix="whyscore-") as scratch:
         folder = Path(scratch) / "reason-codes"
         stage("Exporting")
         _write_folder(classifier, data, split, folder, summary)
-        summary["export_difference"] = export_onnx(classifier, folder, validation[0])
+        compared = pick(data.comments, split.validation) or list(chain(*classifier.definitions))
+        summary["export_difference"] = export_onnx(classifier, folder, compared)
         stage("Registering")
         registered = register_model(folder, settings, summary, _metrics(evaluation), evaluation.to_dict())
     if make_champion:
         promote(registered.version, settings)
         registered = dataclasses.replace(registered, champion=True)
     return TrainedModel(registered, evaluation, summary)
+
+
+def _classifier(
+    data: TrainingData, encoder: str | None, plan: FitSettings, settings: Settings
+) -> ReasonCodeClassifier:
+    codes = data.taxonomy.active
+    texts = [code_texts(data.taxonomy[code]) for code in codes]
+    starter = find_starter(resolve_encoder(encoder).sha256, settings.home)
+    return ReasonCodeClassifier(codes, encoder, plan, settings.max_tokens, texts, starter)
+
+
+def _checkpoint(data: TrainingData, classifier: ReasonCodeClassifier, settings: Settings) -> CheckpointPlace:
+    """Give where this fit keeps its state: a later run of the very same fit takes it up."""
+    about = (
+        f"{data.digest} {classifier.encoder} {classifier.settings} {classifier.max_tokens} {settings.home}"
+    )
+    key = hashlib.sha256(about.encode()).hexdigest()
+    return CheckpointPlace(settings.home / "unfinished" / f"{key[:16]}.safetensors", key)
 
 
 def _evaluate(classifier: ReasonCodeClassifier, comments: list[str], targets: list[Target]) -> Evaluation:

@@ -45,6 +45,12 @@ def split_by_text(comments: Sequence[str], validation: float = 0.08, test: float
     )
 
 
+def without_fit(n: int) -> Split:
+    """Give the split of `n` comments that nothing is fitted on: all of them are for measuring."""
+    none = np.zeros(0, np.intp)
+    return Split(none, none, np.arange(n))
+
+
 def pick(items: Sequence[T], rows: NDArray[np.intp]) -> list[T]:
     """Give the items at those rows."""
     return [items[int(row)] for row in rows]

@@ -71,8 +71,11 @@ def parse_mapping(pairs: list[str] | None) -> dict[str, str]:
 
 @app.command()
 def train(
-    annotations: Annotated[Path, typer.Argument(help="Annotated comments, JSON lines.")],
     taxonomy: Annotated[Path, typer.Option("--taxonomy", help="The reason codes, YAML.")],
+    annotations: Annotated[
+        Path | None,
+        typer.Argument(help="Annotated comments, JSON lines; without them the definitions are read."),
+    ] = None,
     encoder: Annotated[
         str | None, typer.Option("--encoder", help="Folder or Hugging Face id; default the packaged one.")
     ] = None,

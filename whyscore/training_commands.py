@@ -13,7 +13,7 @@ from whyscore.terminal import print_json, print_table, progress_bar, say
 
 
 def run_training(
-    annotations: Path,
+    annotations: Path | None,
     taxonomy: Path,
     encoder: str | None,
     seed: int,
@@ -55,7 +55,8 @@ def run_training(
             }
         )
         return
-    show_evaluation(figures, f"{uri} on its held-out part")
+    if figures["comments"]:
+        show_evaluation(figures, f"{uri} on its held-out part")
     say(f"Registered {uri}{' and made it the champion' if trained.registered.champion else ''}.")
 
 
