@@ -22,11 +22,11 @@ def by_definition(
     features: Callable[[Sequence[str]], Any],
     estimator: Any,
 ) -> Prediction:
-    """Find the unseen code by likeness, at a threshold tuned on the other codes.
+    """Find the unseen code by likeness, at a threshold tuned on the codes that training knows.
 
     A comment's likeness to a code is the mean of its cosines with the code's texts, standardised over the
     training comments so that one threshold serves all codes. The polarity is the comment's likeliest, from
-    a model of the polarities of the other codes.
+    a model of the polarities of those codes.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def by_definition(
     )
     means, spreads = likeness.mean(axis=0), np.maximum(likeness.std(axis=0), 1e-9)
     polarity = _polarity_model(problem, train, estimator)
-    others = [i for i in range(likeness.shape[1]) if i != place]
+    others = np.flatnonzero(problem.train.known.any(axis=0)).tolist()
     threshold = _tune(problem, (likeness - means) / spreads, polarity(train), others)
     texts = features(code_texts(problem.taxonomy[problem.labels.codes[place]]))
     found = (_likeness(texts, held) - means[place]) / spreads[place]

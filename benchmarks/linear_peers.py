@@ -55,17 +55,18 @@ class LinearPeer:
         fit, tune = problem.train.rows(fitting), problem.train.rows(validation)
         tried = []
         for strength in self.strengths:
-            guessed = self._fit(problem, fit, train[fitting], strength, train[validation])
+            guessed = self.fit_and_score(problem, fit, train[fitting], strength, train[validation])
             thresholds = thresholds_of(guessed, tune)
             tried.append((score(guessed, tune, thresholds, problem.single), strength, thresholds))
         reached, strength, thresholds = max(tried, key=lambda one: one[0])
-        probabilities = self._fit(problem, problem.train, train, strength, held)
+        probabilities = self.fit_and_score(problem, problem.train, train, strength, held)
         notes = {"C": strength, "validation": round(reached, 4)}
         return Prediction(probabilities, decide(probabilities, thresholds), notes)
 
-    def _fit(
+    def fit_and_score(
         self, problem: Problem, part: Part, features: Features, strength: float, held: Features
     ) -> NDArray[np.float64]:
+        """Fit on a part, known pairs only, and give the probabilities of other comments' pairs."""
         probabilities = empty_probabilities(problem, held.shape[0])
         estimator = clone(self.estimator).set_params(C=strength)
         if problem.single:
@@ -93,6 +94,16 @@ def tfidf_svm(problem: Problem, seed: int) -> Prediction:
     union = FeatureUnion([("words", words), ("characters", characters)])
     train = union.fit_transform(problem.train.comments).tocsr()
     return _read(problem, SVM, train, lambda texts: union.transform(texts).tocsr())
+
+
+def untuned_svm(problem: Problem, seed: int) -> Prediction:
+    """TF-IDF of words under linear SVMs, both as scikit-learn has them: nothing chosen, nothing tuned."""
+    del seed
+    vectorizer = TfidfVectorizer()
+    train = vectorizer.fit_transform(problem.train.comments).tocsr()
+    held = vectorizer.transform(problem.held.comments).tocsr()
+    probabilities = SVM.fit_and_score(problem, problem.train, train, 1.0, held)
+    return Prediction(probabilities, probabilities > 0.5)
 
 
 def frozen_logistic(problem: Problem, seed: int) -> Prediction:

@@ -96,9 +96,9 @@ def read_with(method: str, problem: Problem, seed: int, plan: Plan) -> Predictio
         from setfit_peer import setfit
 
         return setfit(problem, seed, plan.setfit_python, plan.setfit_pairs)
-    from linear_peers import frozen_logistic, tfidf_svm
+    from linear_peers import frozen_logistic, tfidf_svm, untuned_svm
 
-    return {"svm": tfidf_svm, "frozen": frozen_logistic}[method](problem, seed)
+    return {"svm": tfidf_svm, "untuned": untuned_svm, "frozen": frozen_logistic}[method](problem, seed)
 
 
 def _surroundings() -> dict[str, Any]:

@@ -34,6 +34,7 @@ from model.classifier import ReasonCodeClassifier
 from model.definitions import code_texts
 from model.encoder import load_tokenizer, resolve_encoder
 from model.fitting import FitSettings
+from model.starter import find_starter
 from model.tokens import tokenize
 
 OUT = ROOT / "benchmarks" / "out" / "quality"
@@ -76,7 +77,8 @@ def ours(problem: Problem, part: Part, threads: int) -> Turn:
     settings = FitSettings(epochs=1, least_steps=1, threads=threads)
     codes = problem.labels.codes
     texts = [code_texts(problem.taxonomy[code]) for code in codes]
-    classifier = ReasonCodeClassifier(codes, None, settings, MAX_TOKENS, texts)
+    starter = find_starter(resolve_encoder().sha256)
+    classifier = ReasonCodeClassifier(codes, None, settings, MAX_TOKENS, texts, starter)
     classifier.fit(part.comments, part.targets, on_progress=watch.note)
     return watch.turn(settings.batch_size)
 

@@ -59,7 +59,7 @@ def fit_calibration(probabilities: Floats, present: Floats, known: Floats) -> Ca
     Returns
     -------
     Calibration
-        The identity where no comment is known.
+        The identity for codes that no comment knows.
     """
     shape = probabilities.shape[1:]
     logits = _logit(probabilities)
@@ -72,8 +72,9 @@ def fit_calibration(probabilities: Floats, present: Floats, known: Floats) -> Ca
     own = _posterior_mode(
         logits.reshape(flat), present.reshape(flat), weight.reshape(flat), common, _PAIR_SPREAD
     )
-    scale = np.maximum(own[:, 0], _LEAST_SCALE).reshape(shape)
-    return Calibration(_rows(scale), _rows(own[:, 1].reshape(shape)))
+    told = weight.any(axis=0)
+    scale = np.where(told, np.maximum(own[:, 0], _LEAST_SCALE).reshape(shape), 1.0)
+    return Calibration(_rows(scale), _rows(np.where(told, own[:, 1].reshape(shape), 0.0)))
 
 
 def _posterior_mode(

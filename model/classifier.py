@@ -24,7 +24,7 @@ from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_
 from model.fitting import CheckpointPlace, FitResult, FitSettings, Fold, Progress, fit_network
 from model.labels import LabelSpace
 from model.network import ReasonCodeNetwork
-from model.operating_points import BALANCED, OperatingPoint, PointName, choose_operating_points
+from model.operating_points import BALANCED, PointName, choose_operating_points
 from model.prediction import predict_network
 from model.prompts import comment_prefix
 from model.starter import Starter, directions
@@ -123,9 +123,9 @@ class ReasonCodeClassifier:
             rows = np.unique([normalise(comment) for comment in validation[0]], return_index=True)[1]
             probabilities, _ = predict_network(network, [held.comments[row] for row in rows], pad_id)
             parts = held.present[rows], held.known[rows]
-            calibration, points = choose_operating_points(probabilities, *parts, self.labels.codes)
-            self.description_ = self._require_description().with_decisions(calibration, points)
-            self._set_thresholds_of_bare_codes(held.known.sum(axis=0) == 0)
+            untold = None if self.starter is None else self.starter.thresholds
+            decisions = choose_operating_points(probabilities, *parts, self.labels.codes, untold)
+            self.description_ = self._require_description().with_decisions(*decisions)
         return self
 
     def tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:
@@ -255,22 +255,6 @@ class ReasonCodeClassifier:
         present, known = fold.present.copy(), fold.known.copy()
         present[:, bare], known[:, bare] = read[:, bare], 1.0
         return dataclasses.replace(fold, present=present, known=known)
-
-    def _set_thresholds_of_bare_codes(self, bare: NDArray[np.bool_]) -> None:
-        """Decide codes that nobody annotated at the starter's thresholds: no annotation tells better ones."""
-        description = self._require_description()
-        if self.starter is None or description.calibration is None or not bare.any():
-            return
-        raw = np.broadcast_to(np.array(self.starter.thresholds, np.float32), (1, *self.labels.shape))
-        theirs = description.calibrate(raw)[0]
-        points: dict[PointName, OperatingPoint] = {}
-        for name, point in description.operating_points.items():
-            array = point.threshold_array()
-            pick = {"high_precision": np.maximum, "high_recall": np.minimum}.get(name)
-            array[bare] = theirs[bare] if pick is None else pick(array[bare], theirs[bare])
-            rows = tuple(tuple(round(float(value), 6) for value in row) for row in array)
-            points[name] = dataclasses.replace(point, thresholds=rows)
-        self.description_ = description.with_decisions(description.calibration, points)
 
     def _fitted_network(self) -> ReasonCodeNetwork:
         if self.network_ is None:

@@ -86,7 +86,10 @@ class ModelDescription:
         if point in self.operating_points:
             return self.operating_points[point].threshold_array()
         if point != BALANCED:
-            raise ModelError(f"the model has no operating point '{point}'; train it again to have it")
+            raise ModelError(
+                f"the model has no operating point '{point}': it was made by an older version, "
+                "or without annotated comments to choose it on"
+            )
         if not self.thresholds:
             return np.full((len(self.codes), len(POLARITIES)), 0.5)
         return np.asarray(self.thresholds, np.float64)

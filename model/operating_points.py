@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -78,7 +79,11 @@ class OperatingPoint:
 
 
 def choose_operating_points(
-    probabilities: Floats, present: Floats, known: Floats, codes: tuple[str, ...]
+    probabilities: Floats,
+    present: Floats,
+    known: Floats,
+    codes: tuple[str, ...],
+    untold: Sequence[float] | None = None,
 ) -> tuple[Calibration, dict[PointName, OperatingPoint]]:
     """Calibrate, and set the thresholds of every operating point.
 
@@ -94,6 +99,9 @@ def choose_operating_points(
         Shape (n, n_codes).
     codes
         Names of the second axis.
+    untold
+        Balanced thresholds, one for each polarity, of codes that no comment knows; None to give them the
+        common ones. Their other points lie as far from these as the common ones from each other.
     """
     calibration = fit_calibration(probabilities, present, known)
     calibrated = calibration.apply(probabilities)
@@ -101,6 +109,8 @@ def choose_operating_points(
     folds = _folds(probabilities, present, known)
     for name in POINT_NAMES:
         thresholds = derive_thresholds(calibrated, known, _BETA[name])
+        if untold is not None:
+            _set_untold(thresholds, np.asarray(untold), calibrated, known, name)
         counts = sum((_counts(fold, _BETA[name]) for fold in folds), np.zeros((5, len(codes))))
         points[name] = OperatingPoint(
             tuple(tuple(round(float(value), 6) for value in row) for row in thresholds),
@@ -108,6 +118,24 @@ def choose_operating_points(
             {code: _expect(counts[:, i]) for i, code in enumerate(codes)},
         )
     return calibration, points
+
+
+def _set_untold(
+    thresholds: Doubles, untold: Doubles, calibrated: Floats, known: Floats, name: PointName
+) -> None:
+    """Set the thresholds of codes that no comment knows, in place."""
+    codes = ~known.any(axis=0)
+    if codes.all():
+        thresholds[:] = untold
+        return
+    balanced = derive_thresholds(calibrated, known)[~codes]
+    distance = np.median(_logit(thresholds[~codes])) - np.median(_logit(balanced))
+    thresholds[codes] = 1.0 / (1.0 + np.exp(-(_logit(untold) + distance)))
+
+
+def _logit(shares: Doubles) -> Doubles:
+    logits: Doubles = np.log(shares) - np.log1p(-shares)
+    return logits
 
 
 @dataclass(frozen=True)

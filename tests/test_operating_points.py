@@ -60,6 +60,17 @@ def test_a_code_that_nobody_mentions_has_the_common_threshold(chosen_points):
         assert point.codes["never"].mentions <= 2
 
 
+def test_a_code_that_no_comment_knows_keeps_its_own_thresholds():
+    probabilities, present, known = draw(400, 7)
+    known[:, 2] = 0
+    calibration, points = choose_operating_points(probabilities, present, known, CODES, (0.3, 0.5, 0.4))
+    assert points["balanced"].thresholds[2] == pytest.approx((0.3, 0.5, 0.4))
+    assert (points["high_precision"].threshold_array()[2] > [0.3, 0.5, 0.4]).all()
+    assert (points["high_recall"].threshold_array()[2] < [0.3, 0.5, 0.4]).all()
+    np.testing.assert_allclose(calibration.apply(probabilities)[:, 2], probabilities[:, 2], atol=1e-6)
+    assert points["balanced"].codes["never"].precision is None
+
+
 def test_expectations_are_not_those_of_the_comments_they_were_tuned_on():
     """Probabilities that say nothing at all, few comments: tuned and counted on the same, F1 looks better."""
     random = np.random.default_rng(5)
