@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import DATA, ROOT, read_csv
+from measuring_sets import DATA, ROOT, read_csv
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 

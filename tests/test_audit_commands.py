@@ -129,7 +129,7 @@ def test_a_model_that_was_trained_on_the_audit_corrects_nothing(whyscore, place)
 
 
 def test_the_registry_is_asked_for_the_model_of_the_tags(whyscore, place, trained_home):
-    from training.pipeline import SEEN
+    from training.release import SEEN
 
     assert SEEN == SEEN_TEXTS
     labelled_audit(whyscore, place, "reason-codes/1", trained_home.home)
