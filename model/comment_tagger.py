@@ -19,7 +19,7 @@ from model.encoder import load_tokenizer
 from model.engine import Engine, OnnxEngine
 from model.evidence import find_evidence
 from model.labels import LabelSpace
-from model.tokens import tokenize
+from model.tokens import TokenizedComment, tokenize
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class CommentTagger:
         """Give the pairs that apply, shape (n_comments, n_codes, n_polarities), without evidence."""
         if not comments:
             return np.zeros((0, *self.labels.shape), np.bool_)
-        probabilities, _ = self.engine.run(tokenize(self.tokenizer, comments))
+        probabilities, _ = self.engine.run(self._tokenize(comments))
         return decide(probabilities, self.description.threshold_array())
 
     def tag(self, comments: Sequence[str]) -> list[tuple[Tag, ...]]:
@@ -93,10 +93,13 @@ class CommentTagger:
         tags = dict(zip(distinct, self._tag_distinct(distinct), strict=True))
         return [tags[comment] for comment in comments]
 
+    def _tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:
+        return tokenize(self.tokenizer, comments, self.description.prefix)
+
     def _tag_distinct(self, comments: list[str]) -> list[tuple[Tag, ...]]:
         if not comments:
             return []
-        tokens = tokenize(self.tokenizer, comments)
+        tokens = self._tokenize(comments)
         probabilities, attention = self.engine.run(tokens)
         chosen = decide(probabilities, self.description.threshold_array())
         found: list[list[Tag]] = [[] for _ in comments]

@@ -32,6 +32,8 @@ class ModelDescription:
         What was fine-tuned.
     width, max_tokens, pad_id
         Of the encoder and its tokenizer.
+    prefix
+        What the encoder reads before every comment, such as ``query: ``.
     thresholds
         For each code, one for each polarity.
     training
@@ -46,6 +48,7 @@ class ModelDescription:
     pad_id: int
     thresholds: tuple[tuple[float, ...], ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
+    prefix: str = ""
 
     def with_thresholds(self, thresholds: NDArray[np.float64]) -> ModelDescription:
         """Give the description with other thresholds, shape (n_codes, n_polarities)."""
