@@ -70,11 +70,16 @@ class CommentTagger:
         """The codes of the model, in the order of its outputs."""
         return LabelSpace(self.description.codes)
 
+    def tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:
+        """Tokenize comments as the network reads them."""
+        return tokenize(self.tokenizer, comments, self.description.prefix)
+
     def probabilities(self, comments: Sequence[str]) -> NDArray[np.float32]:
         """Give the calibrated probability of every pair, shape (n_comments, n_codes, n_polarities)."""
         if not comments:
             return np.zeros((0, *self.labels.shape), np.float32)
-        return self._score(self._tokenize(comments))[0]
+        reading = self.engine.read(self.tokenize(comments))
+        return self.description.calibrate(reading.probabilities)
 
     def choose(self, comments: Sequence[str], point: PointName = BALANCED) -> NDArray[np.bool_]:
         """Give the pairs that apply, shape (n_comments, n_codes, n_polarities), without evidence."""
@@ -105,20 +110,12 @@ class CommentTagger:
         tags = dict(zip(distinct, self._tag_distinct(distinct, thresholds), strict=True))
         return [tags[comment] for comment in comments]
 
-    def _tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:
-        return tokenize(self.tokenizer, comments, self.description.prefix)
-
-    def _score(
-        self, tokens: Sequence[TokenizedComment]
-    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        probabilities, attention = self.engine.run(tokens)
-        return self.description.calibrate(probabilities), attention
-
     def _tag_distinct(self, comments: list[str], thresholds: NDArray[np.float64]) -> list[tuple[Tag, ...]]:
         if not comments:
             return []
-        tokens = self._tokenize(comments)
-        probabilities, attention = self._score(tokens)
+        tokens = self.tokenize(comments)
+        reading = self.engine.read(tokens)
+        probabilities = self.description.calibrate(reading.probabilities)
         chosen = decide(probabilities, thresholds)
         found: list[list[Tag]] = [[] for _ in comments]
         for row, code, polarity in np.argwhere(chosen):
@@ -127,7 +124,9 @@ class CommentTagger:
                     code=self.description.codes[code],
                     polarity=POLARITIES[polarity],
                     probability=round(float(probabilities[row, code, polarity]), 4),
-                    evidence=find_evidence(comments[row], tokens[row].offsets, attention[row][code]),
+                    evidence=find_evidence(
+                        comments[row], tokens[row].offsets, reading.contribution[row][code, polarity]
+                    ),
                 )
             )
         return [tuple(sorted(tags, key=lambda tag: (-tag.probability, tag.code))) for tags in found]

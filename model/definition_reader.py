@@ -63,7 +63,31 @@ class DefinitionReader(nn.Module):  # type: ignore[misc]  # torch is not type-ch
         -------
         tensor of shape (n, n_codes, n_polarities)
         """
-        told = 4.0 * definition.to(both.dtype)  # about as long as the states it meets
+        return self.verdict(nn.functional.gelu(self._meet(both, definition)))
+
+    def interplay_units(self, both: torch.Tensor, definition: torch.Tensor) -> torch.Tensor:
+        """Give `interplay` as weights over (gathered, mean), exact for these comments.
+
+        GELU(a) is a times the share of a normal below a. With these shares held, the layer is linear in what
+        was gathered, and its score is these weights times (gathered, mean) plus what depends on no token.
+
+        Returns
+        -------
+        tensor of shape (n, n_codes, n_polarities, 2 * width)
+        """
+        open_ = 0.5 * (1.0 + torch.erf(self._meet(both, definition) / 2.0**0.5))
+        passed = open_.unsqueeze(2) * self.verdict.weight
+        on_gathered, on_mean, on_product, _ = self.meeting.weight.chunk(4, dim=1)
+        by_code = on_gathered + on_product * _told(definition).unsqueeze(1)
+        return torch.cat([torch.matmul(passed, by_code), torch.matmul(passed, on_mean)], dim=-1)
+
+    def _meet(self, both: torch.Tensor, definition: torch.Tensor) -> torch.Tensor:
+        told = _told(definition.to(both.dtype))
         gathered, _ = both.chunk(2, dim=-1)
-        met = torch.cat([both, gathered * told, told.expand_as(gathered)], dim=-1)
-        return self.verdict(nn.functional.gelu(self.meeting(met)))
+        met: torch.Tensor = self.meeting(torch.cat([both, gathered * told, told.expand_as(gathered)], dim=-1))
+        return met
+
+
+def _told(definition: torch.Tensor) -> torch.Tensor:
+    """Give a definition about as long as the states it meets."""
+    return 4.0 * definition

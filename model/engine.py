@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,13 +24,37 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-class Engine(Protocol):
-    """Scores tokenized comments; see `OnnxEngine.run`."""
+@dataclass(frozen=True)
+class Reading:
+    """What the network says of some comments.
 
-    def run(
-        self, comments: Sequence[TokenizedComment]
-    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """Give probabilities and attention."""
+    Attributes
+    ----------
+    logits
+        Shape (n, n_codes, n_polarities).
+    contribution
+        For each comment what each of its tokens adds to each logit, shape (n_codes, n_polarities, tokens).
+        Of a model that was exported without it: how each code spread its attention, alike for all polarities.
+    exact
+        Whether `contribution` is what its name says, and not attention.
+    """
+
+    logits: NDArray[np.float32]
+    contribution: list[NDArray[np.float32]]
+    exact: bool
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """The network's own, before any calibration."""
+        found: NDArray[np.float32] = 0.5 * (1.0 + np.tanh(0.5 * self.logits))
+        return found
+
+
+class Engine(Protocol):
+    """Reads tokenized comments; see `OnnxEngine.read`."""
+
+    def read(self, comments: Sequence[TokenizedComment]) -> Reading:
+        """Give scores, and what each token contributes."""
         ...
 
 
@@ -68,28 +93,22 @@ class OnnxEngine:
         except Exception as error:  # ONNX Runtime raises kinds of its own for every fault of a file
             raise ModelError("the exported network cannot be loaded", file=path) from error
         self.pad_id = pad_id
+        self._exact = "contribution" in {output.name for output in self.session.get_outputs()}
 
-    def run(
-        self, comments: Sequence[TokenizedComment]
-    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """Score comments, batched by length.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n, n_codes, n_polarities)
-        attention : list of ndarray of shape (n_codes, tokens), one for each comment
-        """
+    def read(self, comments: Sequence[TokenizedComment]) -> Reading:
+        """Read comments, batched by length."""
         lengths = np.array([len(comment.ids) for comment in comments], np.int64)
-        probabilities: NDArray[np.float32] | None = None
-        attention: list[NDArray[np.float32]] = [np.zeros((0, 0), np.float32)] * len(comments)
+        wanted = ["logits", "contribution" if self._exact else "attention"]
+        logits: NDArray[np.float32] | None = None
+        parts: list[NDArray[np.float32]] = [np.zeros((0, 0, 0), np.float32)] * len(comments)
         for batch in length_batches(lengths, tokens=2048, most=64):
             ids, mask = pad([comments[i] for i in batch], self.pad_id)
-            logits, looked = self.session.run(
-                ["logits", "attention"], {"input_ids": ids, "attention_mask": mask}
-            )
-            if probabilities is None:
-                probabilities = np.zeros((len(comments), *logits.shape[1:]), np.float32)
-            probabilities[batch] = 1.0 / (1.0 + np.exp(-logits))
+            scores, part = self.session.run(wanted, {"input_ids": ids, "attention_mask": mask})
+            if logits is None:
+                logits = np.zeros((len(comments), *scores.shape[1:]), np.float32)
+            logits[batch] = scores
+            if not self._exact:
+                part = np.broadcast_to(part[:, :, None], (*scores.shape, part.shape[-1]))
             for place, i in enumerate(batch):
-                attention[i] = looked[place, :, : lengths[i]]
-        return np.zeros((0, 0, 0), np.float32) if probabilities is None else probabilities, attention
+                parts[i] = part[place, :, :, : lengths[i]]
+        return Reading(np.zeros((0, 0, 0), np.float32) if logits is None else logits, parts, self._exact)

@@ -1,4 +1,4 @@
-"""Evidence: the part of a comment that carries a code, read from the code's own attention."""
+"""Evidence: the part of a comment that carries a code, read from what its tokens add to the score."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from data.tags import Evidence
 
 # A clause ends at punctuation, a line break, or before a word that turns to something else.
 _BREAK = re.compile(
-    r"[.!?;:\n]+|,(?=\s)|\s[-–—]\s|\s(?=(?:but|although|though|however|because|while|whereas|yet|except)\b)",
+    r"[.!?;:\n]+|,(?=\s)|\s[-–—]\s|\s(?=(?:and|so|but|although|though|however|because|while|whereas|yet|except)\b)",
     re.IGNORECASE,
 )
 _TRIM = re.compile(
     r"^(?:[\s\W_]+|(?:and|but|although|though|however|because|while|yet|so)\b)+", re.IGNORECASE
 )
-# A neighbour that holds this share of the best clause's attention belongs to the evidence too.
-_JOIN = 0.6
+# A neighbour that adds this share of what the best clause adds belongs to the evidence too.
+_JOIN = 0.25
 
 
 def clauses(comment: str) -> list[tuple[int, int]]:
@@ -41,9 +41,9 @@ def clauses(comment: str) -> list[tuple[int, int]]:
 
 
 def find_evidence(
-    comment: str, offsets: Sequence[tuple[int, int]], attention: NDArray[np.floating[Any]]
+    comment: str, offsets: Sequence[tuple[int, int]], contribution: NDArray[np.floating[Any]]
 ) -> tuple[Evidence, ...]:
-    """Give the clause that a code attended to most, with neighbours that it attended to nearly as much.
+    """Give the clause that adds most to a pair's score, with neighbours that add nearly as much.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def find_evidence(
         The text as it was tokenized.
     offsets
         Place of each token in the text; (0, 0) for special tokens.
-    attention
-        The code's attention over the tokens, shape (tokens,).
+    contribution
+        What each token adds to the pair's logit, shape (tokens,); what speaks against it counts as nothing.
 
     Returns
     -------
@@ -62,20 +62,34 @@ def find_evidence(
     spans = clauses(comment)
     if not spans:
         return ()
-    mass = np.zeros(len(spans))
-    starts = np.array([start for start, _ in spans])
-    for (start, end), weight in zip(offsets, attention, strict=False):
-        if end > start:
-            mass[max(0, int(np.searchsorted(starts, start, side="right")) - 1)] += float(weight)
+    mass = clause_sums(spans, offsets, np.maximum(contribution, 0.0))
     first = last = int(mass.argmax())
     enough = _JOIN * mass[first]
     while first > 0 and mass[first - 1] >= enough:
         first -= 1
     while last + 1 < len(spans) and mass[last + 1] >= enough:
         last += 1
-    start, end = spans[first][0], spans[last][1]
+    return (tidy_span(comment, spans[first][0], spans[last][1]),)
+
+
+def clause_sums(
+    spans: Sequence[tuple[int, int]],
+    offsets: Sequence[tuple[int, int]],
+    contribution: NDArray[np.floating[Any]],
+) -> NDArray[np.float64]:
+    """Sum what tokens add over each clause, shape (clauses,); special tokens belong to none."""
+    sums = np.zeros(len(spans))
+    starts = np.array([start for start, _ in spans])
+    for (start, end), weight in zip(offsets, contribution, strict=False):
+        if end > start:
+            sums[max(0, int(np.searchsorted(starts, start, side="right")) - 1)] += float(weight)
+    return sums
+
+
+def tidy_span(comment: str, start: int, end: int) -> Evidence:
+    """Give a part of a comment without the blanks, marks and joining words at its ends."""
     lead = _TRIM.match(comment[start:end])
     if lead and lead.end() < end - start:
         start += lead.end()
     end = start + len(comment[start:end].rstrip())
-    return (Evidence(start, end, comment[start:end]),)
+    return Evidence(start, end, comment[start:end])

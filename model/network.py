@@ -82,15 +82,30 @@ class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-c
         query, weight = self.reader.queries(told), self.reader.units(told)
         if own:
             query, weight = query + self.query, weight + self.weight
-        real = attention_mask.unsqueeze(-1).to(states.dtype)
-        mean = (states * real).sum(1) / real.sum(1)
-        scores = torch.matmul(query.to(states.dtype), states.transpose(1, 2)).float()
-        attention = scores.masked_fill(attention_mask.unsqueeze(1) == 0, -1e4).softmax(-1)
-        gathered = torch.matmul(attention.to(states.dtype), states)
-        both = self.dropout(torch.cat([gathered, mean.unsqueeze(1).expand_as(gathered)], dim=-1))
+        attention, both = gather(states, attention_mask, query)
+        both = self.dropout(both)
         logits = torch.einsum("ncw,cpw->ncp", both, weight.to(states.dtype)).float()
         logits = logits + self.reader.interplay(both, told).float() + self.reader.bias
         return (logits + self.bias if own else logits), attention
+
+
+def gather(
+    states: torch.Tensor, attention_mask: torch.Tensor, query: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Let each query look at the tokens.
+
+    Returns
+    -------
+    attention : tensor of shape (n, n_codes, tokens)
+    both : tensor of shape (n, n_codes, 2 * width)
+        What each query gathered, beside the mean of all tokens.
+    """
+    real = attention_mask.unsqueeze(-1).to(states.dtype)
+    mean = (states * real).sum(1) / real.sum(1)
+    scores = torch.matmul(query.to(states.dtype), states.transpose(1, 2)).float()
+    attention = scores.masked_fill(attention_mask.unsqueeze(1) == 0, -1e4).softmax(-1)
+    gathered = torch.matmul(attention.to(states.dtype), states)
+    return attention, torch.cat([gathered, mean.unsqueeze(1).expand_as(gathered)], dim=-1)
 
 
 def masked_loss(logits: torch.Tensor, present: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

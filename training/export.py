@@ -15,6 +15,7 @@ import torch
 from data.errors import ModelError
 from model.classifier import ReasonCodeClassifier
 from model.engine import ONNX_FILE, OnnxEngine
+from model.served_network import ServedNetwork
 
 # float32 on two runtimes differs by rounding alone; more than this is another network.
 _TOLERANCE = 1e-3
@@ -50,10 +51,10 @@ def export_onnx(classifier: ReasonCodeClassifier, folder: Path, comments: Sequen
     rows, tokens = torch.export.Dim("rows", min=1, max=4096), torch.export.Dim("tokens", min=2, max=8192)
     with _quiet():
         program = torch.onnx.export(
-            network.eval(),
+            ServedNetwork(network.eval()).eval(),
             (ids, torch.ones_like(ids)),
             input_names=["input_ids", "attention_mask"],
-            output_names=["logits", "attention"],
+            output_names=["logits", "contribution"],
             dynamic_shapes=({0: rows, 1: tokens}, {0: rows, 1: tokens}),
             dynamo=True,
             external_data=False,
@@ -62,8 +63,8 @@ def export_onnx(classifier: ReasonCodeClassifier, folder: Path, comments: Sequen
         program.save(str(folder / ONNX_FILE), external_data=False)
     sample = list(comments)[:256] or ["No comment to compare on."]
     engine = OnnxEngine(folder, description.pad_id, classifier.settings.threads)
-    exported, _ = engine.run(classifier.tokenize(sample))
-    difference = float(np.abs(description.calibrate(exported) - classifier.predict_proba(sample)).max())
+    exported = description.calibrate(engine.read(classifier.tokenize(sample)).probabilities)
+    difference = float(np.abs(exported - classifier.predict_proba(sample)).max())
     if difference > _TOLERANCE:
         raise ModelError(
             f"the exported network differs from the trained one by {difference:.2g}", file=folder

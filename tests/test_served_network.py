@@ -1,0 +1,79 @@
+"""What each token contributes: exactly the score, in torch and as it is exported."""
+
+import numpy as np
+import pytest
+import torch
+
+from model.definition_reader import DefinitionReader
+from model.engine import OnnxEngine
+from model.served_network import ServedNetwork
+from model.tokens import pad
+from training.export import export_onnx
+
+COMMENTS = ["my fee was awful", "the queue was so very bad today. it broke", "sturdy"]
+
+
+@pytest.fixture(scope="module")
+def served(classifier):
+    ids, mask = pad(classifier.tokenize(COMMENTS), 0)
+    with torch.inference_mode():
+        logits, contribution = ServedNetwork(classifier.network_)(
+            torch.from_numpy(ids), torch.from_numpy(mask)
+        )
+    return mask, logits.numpy(), contribution.numpy()
+
+
+def test_the_scores_are_the_networks(served, classifier):
+    _, logits, _ = served
+    probabilities = classifier.description_.calibrate((1 / (1 + np.exp(-logits))).astype(np.float32))
+    np.testing.assert_allclose(probabilities, classifier.predict_proba(COMMENTS), atol=1e-5)
+
+
+def test_padding_contributes_nothing_and_a_keyword_most(served, classifier):
+    mask, _, contribution = served
+    assert (
+        contribution[:, :, :, :][np.broadcast_to(mask[:, None, None] == 0, contribution.shape)] == 0
+    ).all()
+    code = classifier.labels.codes.index("billing.charge")
+    assert contribution[0, code, 0].argmax() == 2  # [CLS] my fee was awful
+
+
+def test_without_the_meeting_layer_tokens_and_biases_are_the_score(classifier):
+    network = ServedNetwork(classifier.network_)
+    verdict = network.network.reader.verdict.weight
+    kept = verdict.detach().clone()
+    ids, mask = (torch.from_numpy(part) for part in pad(classifier.tokenize(COMMENTS), 0))
+    with torch.no_grad():
+        verdict.zero_()
+        logits, contribution = network(ids, mask)
+        verdict.copy_(kept)
+        inner = network.network
+        rest = inner.reader.bias + inner.bias + inner.reader.verdict.bias
+    np.testing.assert_allclose(contribution.sum(-1) + rest, logits, atol=1e-4)
+
+
+def test_the_meeting_layer_is_linear_for_given_openings():
+    torch.manual_seed(0)
+    reader = DefinitionReader(8)
+    torch.nn.init.normal_(reader.verdict.weight)
+    both, told = torch.randn(5, 4, 16), torch.randn(4, 8)
+    with torch.no_grad():
+        units = reader.interplay_units(both, told)
+        through_tokens = torch.einsum("ncpw,ncw->ncp", units, both)
+        # What depends on no token: the same units' openings, times bias and definition.
+        met = reader._meet(both, told)
+        share = 0.5 * (1 + torch.erf(met / 2**0.5))
+        fixed = reader.meeting.bias + (4 * told) @ reader.meeting.weight[:, 24:].t()
+        rest = (share * fixed) @ reader.verdict.weight.t() + reader.verdict.bias
+        torch.testing.assert_close(through_tokens + rest, reader.interplay(both, told), atol=1e-4, rtol=1e-4)
+
+
+def test_exported_contributions_are_the_same(served, classifier, tmp_path):
+    mask, logits, contribution = served
+    classifier.save(tmp_path)
+    assert export_onnx(classifier, tmp_path, COMMENTS) < 1e-4
+    reading = OnnxEngine(tmp_path, 0, threads=1).read(classifier.tokenize(COMMENTS))
+    assert reading.exact
+    np.testing.assert_allclose(reading.logits, logits, atol=1e-3)
+    for row, part in enumerate(reading.contribution):
+        np.testing.assert_allclose(part, contribution[row, :, :, : mask[row].sum()], atol=1e-3)
