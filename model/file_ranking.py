@@ -17,8 +17,9 @@ import numpy as np
 
 from data.errors import InputError
 from data.scale import Scale
+from data.scratch_database import DatabaseLimits
 from data.tag_intake import open_answers
-from data.tag_queries import DatabaseLimits, TagQueries
+from data.tag_queries import TagQueries
 from data.tag_schema import UnfitColumnsError
 from data.tags import COLUMNS
 from model.cause_sums import CauseSums

@@ -147,7 +147,7 @@ def rank(
     from data.audits import read_audit
     from data.industry_benchmarks import read_benchmarks
     from data.scale import scale_named
-    from data.tag_queries import DatabaseLimits
+    from data.scratch_database import DatabaseLimits
     from model.audit_check import AuditCheck, seen_texts_behind
     from model.periods import parse_span
     from whyscore.ranking_commands import run_ranking

@@ -8,7 +8,7 @@ from pathlib import Path
 from data.errors import InputError
 from data.industry_benchmarks import IndustryBenchmark
 from data.scale import Scale
-from data.tag_queries import DatabaseLimits
+from data.scratch_database import DatabaseLimits
 from data.tags import read_tags
 from data.taxonomy import read_taxonomy
 from model.adjusted_effect import AdjustedEffects, adjusted_effects
