@@ -32,7 +32,7 @@ SECONDS, GIGABYTES = 20.0, 2.0
 def rank_in_whyscore(path: Path) -> pd.DataFrame:
     """Rank the file, and give the figures that pandas computes too."""
     from data.scale import NPS
-    from data.tag_queries import DatabaseLimits
+    from data.scratch_database import DatabaseLimits
     from model.file_ranking import rank_file
     from model.ranking import Ranking
 

@@ -16,6 +16,7 @@ class CodeSets:
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {0: 0}
+        self._keys = [0]
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -43,14 +44,24 @@ class CodeSets:
             keys = [
                 key | (bits << shift * _WORD) for key, bits in zip(keys, word[firsts].tolist(), strict=True)
             ]
-        known = self._numbers
-        found = [known.setdefault(key, len(known)) for key in keys]
+        found = [self._number(key) for key in keys]
         return np.array(found, dtype=np.int64)[place] if found else place
+
+    def _number(self, key: int) -> int:
+        number = self._numbers.setdefault(key, len(self._keys))
+        if number == len(self._keys):
+            self._keys.append(key)
+        return number
+
+    def codes_in(self, number: int) -> list[int]:
+        """Give the positions of a set's codes."""
+        bits = bin(self._keys[number])[:1:-1]
+        return [place for place, bit in enumerate(bits) if bit == "1"]
 
     def members(self) -> tuple[Ints, Ints]:
         """Give the pairs of a set's number and a code's position, sorted by set, shape (m,) each."""
-        size = max(key.bit_length() for key in self._numbers) // 8 + 1
-        bits = b"".join(key.to_bytes(size, "little") for key in self._numbers)
+        size = max(key.bit_length() for key in self._keys) // 8 + 1
+        bits = b"".join(key.to_bytes(size, "little") for key in self._keys)
         table = np.unpackbits(np.frombuffer(bits, np.uint8).reshape(-1, size), axis=1, bitorder="little")
         sets, codes = np.nonzero(table)
         return sets.astype(np.int64), codes.astype(np.int64)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -66,6 +67,8 @@ class TagBatch:
         `TagColumns.codes`; whether its polarity is positive.
     segments
         By name: positions in `TagColumns.values`.
+    comment, model, taxonomy_version
+        Arrow arrays, the first two of strings; null where the row holds none. None unless asked for.
     """
 
     first_row: int
@@ -79,6 +82,9 @@ class TagBatch:
     tag_codes: Ints
     tag_praises: Bools
     segments: Mapping[str, Ints]
+    comment: pa.Array | None = None
+    model: pa.Array | None = None
+    taxonomy_version: pa.Array | None = None
 
 
 class TagColumns:
@@ -135,8 +141,13 @@ class TagColumns:
         self.values: dict[str, dict[str, int]] = {name: {"": 0} for name in segments}
         self._known_days: dict[str, dict[int, int]] = {name: {} for name in segments}
 
-    def batches(self) -> Iterator[TagBatch]:
+    def batches(self, *, whole: bool = False) -> Iterator[TagBatch]:
         """Yield the rows in the order of the file.
+
+        Parameters
+        ----------
+        whole
+            With their comments, models and versions of the taxonomy.
 
         Raises
         ------
@@ -147,14 +158,18 @@ class TagColumns:
             If a row must be read by `read_tags`.
         """
         wanted = ["response_id", "respondent_id", "score", "weight", "status", *self.segments]
-        for first, columns in self._columns([*wanted, "responded_at", *self._leaves]):
-            yield self._read(columns, first)
+        wanted += ["comment", "model", "taxonomy_version"] if whole else []
+        with _unfit():
+            for first, columns in self._columns([*wanted, "responded_at", *self._leaves]):
+                batch = self._read(columns, first)
+                yield replace(batch, **_rest(columns, batch.score.size)) if whole else batch
 
     def response_ids(self) -> Iterator[tuple[Ints, pa.Array]]:
         """Yield the positions of kept rows in the file, and the ids of their responses, tidied."""
-        for first, columns in self._columns(["response_id", "responded_at"]):
-            kept = self._kept(columns, len(columns["response_id"]))
-            yield first + np.flatnonzero(kept), tidied(columns["response_id"]).filter(pa.array(kept))
+        with _unfit():
+            for first, columns in self._columns(["response_id", "responded_at"]):
+                kept = self._kept(columns, len(columns["response_id"]))
+                yield first + np.flatnonzero(kept), tidied(columns["response_id"]).filter(pa.array(kept))
 
     def _columns(self, wanted: Sequence[str]) -> Iterator[tuple[int, dict[str, pa.Array]]]:
         dated = bool(self._periods) or self._span is not None
@@ -162,13 +177,10 @@ class TagColumns:
         held = [name for name in held if dated or name != "responded_at"]
         words = [name for name in ("status", *self.segments) if is_text(self._types.get(name))]
         first = 0
-        try:
-            with pq.ParquetFile(self._path, read_dictionary=words) as source:
-                for batch in source.iter_batches(ROWS, columns=held, use_threads=self._threads > 1):
-                    yield first, dict(zip(batch.schema.names, batch.columns, strict=True))
-                    first += batch.num_rows
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
-            raise UnfitColumnsError from error
+        with pq.ParquetFile(self._path, read_dictionary=words) as source:
+            for batch in source.iter_batches(ROWS, columns=held, use_threads=self._threads > 1):
+                yield first, dict(zip(batch.schema.names, batch.columns, strict=True))
+                first += batch.num_rows
 
     def _read(self, columns: Mapping[str, pa.Array], first: int) -> TagBatch:
         n = len(columns["status"])
@@ -260,10 +272,33 @@ class TagColumns:
         raise UnfitColumnsError
 
 
+@contextmanager
+def _unfit() -> Iterator[None]:
+    """Say that rows must be read one by one where Arrow cannot read a column."""
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
+        raise UnfitColumnsError from error
+
+
 def _days(moments: pa.Array) -> tuple[Bools, Ints]:
     """Tell which moments are known, and give the day of each since 1970 in UTC."""
     instants = moments.cast(pa.timestamp("us", moments.type.tz), safe=False).cast(pa.int64())
     return moments.is_valid().to_numpy(zero_copy_only=False), instants.fill_null(0).to_numpy() // _DAY
+
+
+def _rest(columns: Mapping[str, pa.Array], n: int) -> dict[str, pa.Array]:
+    """Read the columns that are no figures, as `data.tags.read_tags` does."""
+    comment, model = (
+        pc.replace_substring(columns.get(name, pa.nulls(n)).cast(pa.string()), "\0", "\ufffd")
+        for name in ("comment", "model")
+    )
+    shown = pc.not_equal(pc.binary_length(pc.utf8_trim(comment, BLANKS)), 0)
+    return {
+        "comment": pc.if_else(shown, comment, None),
+        "model": pc.if_else(pc.not_equal(model, ""), model, None),
+        "taxonomy_version": columns.get("taxonomy_version", pa.nulls(n)).cast(pa.int64()),
+    }
 
 
 def _numbers(column: pa.Array | None, n: int) -> Floats:

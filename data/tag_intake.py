@@ -7,32 +7,28 @@ million.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
 from data.code_sets import CodeSets, words_of
 from data.scale import Scale
-from data.tag_batches import Naming, TagBatch, TagColumns
-from data.tag_queries import (
-    BEST,
-    LOWEST,
-    MIDDLE,
-    UNSCORED,
+from data.scratch_database import (
+    ARRIVING,
+    Database,
     DatabaseLimits,
-    TagQueries,
-    column_of,
-    in_words,
     repeats_of,
     rows_of,
+    run,
+    scratch_database,
+    stream,
 )
+from data.tag_batches import Naming, TagBatch, TagColumns
+from data.tag_queries import BEST, LOWEST, MIDDLE, REPLACED, UNSCORED, TagQueries, column_of
 
 
 @contextmanager
@@ -63,29 +59,20 @@ def open_answers(
     UnfitColumnsError
         If the file must be read row by row.
     """
-    limits = limits or DatabaseLimits()
-    columns = TagColumns(path, scale, segments, periods=periods, days=days, threads=limits.threads or 2)
-    with tempfile.TemporaryDirectory(prefix="whyscore-") as folder:
-        settings: dict[str, Any] = {
-            "memory_limit": f"{limits.memory_mb}MB",
-            "temp_directory": folder,
-            "preserve_insertion_order": False,
-            "autoinstall_known_extensions": False,
-        }
-        if limits.threads is not None:
-            settings["threads"] = limits.threads
-        with duckdb.connect(":memory:", config=settings) as database:
-            database.sql("SET enable_progress_bar = false")
-            sets = _Intake(database, columns, scale).fill()
-            yield TagQueries(database, columns, sets)
+    threads = 2 if limits is None or limits.threads is None else limits.threads
+    columns = TagColumns(path, scale, segments, periods=periods, days=days, threads=threads)
+    with scratch_database(limits) as database:
+        intake = _Intake(database, columns, scale)
+        repeated = intake.fill()
+        yield TagQueries(database, columns, intake.sets, repeated=repeated)
 
 
 class _Intake:
     """Fills the table of answers."""
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, columns: TagColumns, scale: Scale) -> None:
+    def __init__(self, database: Database, columns: TagColumns, scale: Scale) -> None:
         self._database, self._columns, self._scale = database, columns, scale
-        self._sets = CodeSets()
+        self.sets = CodeSets()
         groups = [pa.field(column_of(place), pa.uint16()) for place in range(len(columns.segments))]
         self._schema = pa.schema(
             [
@@ -101,23 +88,25 @@ class _Intake:
             ]
         )
 
-    def fill(self) -> CodeSets:
-        """Read the file once; once more where a response id stands in it twice."""
+    def fill(self) -> bool:
+        """Read the file once; once more where a response id stands in it twice, and tell whether one does."""
         self._load("")
         ids = rows_of(self._database, "SELECT response FROM answers ORDER BY response")
-        if sum(part["response"].size for part in repeats_of(ids, "response")):
+        repeated = sum(part["response"].size for part in repeats_of(ids, "response")) > 0
+        if repeated:
             self._find_replaced()
-            self._load("ANTI JOIN replaced USING (position)")
-        return self._sets
+            self._load(f"ANTI JOIN {REPLACED} USING (position)")
+        return repeated
 
     def _load(self, without: str) -> None:
         others = ", ".join(self._schema.names[3:])
-        self._stream(
+        stream(
+            self._database,
             self._schema,
             (self._table(batch) for batch in self._columns.batches()),
             "CREATE OR REPLACE TEMP TABLE answers AS SELECT hash(response) AS response, "
             f"CASE WHEN respondent IS NULL THEN NULL ELSE hash(respondent) END AS person, {others} "
-            f"FROM arriving {without}",
+            f"FROM {ARRIVING} {without}",
         )
 
     def _find_replaced(self) -> None:
@@ -128,37 +117,18 @@ class _Intake:
             for positions, names in self._columns.response_ids()
         )
         twice = "SELECT response FROM answers GROUP BY response HAVING count(*) > 1"
-        self._stream(
+        stream(
+            self._database,
             schema,
             ids,
-            "CREATE TEMP TABLE named AS SELECT position, response FROM arriving "
+            f"CREATE TEMP TABLE named AS SELECT position, response FROM {ARRIVING} "
             f"WHERE hash(response) IN ({twice})",
         )
-        with in_words():
-            self._database.sql(
-                "CREATE TEMP TABLE replaced AS SELECT position FROM named "
-                "QUALIFY position < max(position) OVER (PARTITION BY response)"
-            )
-
-    def _stream(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch], query: str) -> None:
-        """Run a query over batches as they come; what reading them raises comes out as it is."""
-        faults: list[Exception] = []
-
-        def guarded() -> Iterator[pa.RecordBatch]:
-            try:
-                yield from batches
-            except Exception as fault:
-                faults.append(fault)
-                raise
-
-        self._database.register("arriving", pa.RecordBatchReader.from_batches(schema, guarded()))
-        try:
-            with in_words():
-                self._database.sql(query)
-        except Exception as error:
-            raise (faults[0] if faults else error) from None
-        finally:
-            self._database.unregister("arriving")
+        run(
+            self._database,
+            f"CREATE TEMP TABLE {REPLACED} AS SELECT position FROM named "
+            "QUALIFY position < max(position) OVER (PARTITION BY response)",
+        )
 
     def _table(self, batch: TagBatch) -> pa.RecordBatch:
         n, known = batch.score.size, len(self._columns.codes)
@@ -177,8 +147,8 @@ class _Intake:
             batch.respondent_id,
             kind.astype(np.uint8),
             batch.status.astype(np.uint8),
-            self._sets.numbers(blamed).astype(np.int32),
-            self._sets.numbers(praised).astype(np.int32),
+            self.sets.numbers(blamed).astype(np.int32),
+            self.sets.numbers(praised).astype(np.int32),
             batch.weight,
             *(batch.segments[name].astype(np.uint16) for name in self._columns.segments),
         ]

@@ -8,43 +8,26 @@ of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
 from data.code_sets import CodeSets
-from data.errors import InputError
+from data.row_digests import DigestKey, RowDigests
+from data.scratch_database import CHUNK, Columns, Database, cells_of, repeats_of, rows_of
 from data.tag_batches import TagColumns
-
-Columns = Mapping[str, NDArray[Any]]
+from data.tag_digests import digest_columns
 
 LOWEST, MIDDLE, BEST, UNSCORED = range(4)
 """The classes of answers."""
 
-_CHUNK = 250_000  # rows of a result that are held at a time
+REPLACED = "replaced"
+"""The table of rows that a later row with the same response id replaces."""
+
 _ALL = (0, 2**31)
 _SCORED = f"kind <> {UNSCORED}"
-
-
-@dataclass(frozen=True)
-class DatabaseLimits:
-    """What a database may take.
-
-    Attributes
-    ----------
-    threads
-        None for all cores.
-    memory_mb
-        Beyond it, work goes to temporary files (in the folder that ``TMPDIR`` names).
-    """
-
-    threads: int | None = None
-    memory_mb: int = 1024
 
 
 class TagQueries:
@@ -73,8 +56,8 @@ class TagQueries:
         The sets of codes.
     """
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, columns: TagColumns, sets: CodeSets) -> None:
-        self._database = database
+    def __init__(self, database: Database, columns: TagColumns, sets: CodeSets, *, repeated: bool) -> None:
+        self._database, self._columns, self._repeated = database, columns, repeated
         self.segments = columns.segments
         self.names = columns.names
         self.codes = tuple(columns.codes)
@@ -140,12 +123,16 @@ class TagQueries:
     def scored_sets(self) -> NDArray[np.int64]:
         """Give the numbers of the sets of codes that scored responses blame or praise."""
         either = (f"SELECT {name} AS number FROM answers WHERE {_SCORED}" for name in ("codes", "praised"))
-        (found,) = self._database.sql(f"SELECT list(number) FROM ({' UNION '.join(either)})").fetchall()
+        (found,) = cells_of(self._database, f"SELECT list(number) FROM ({' UNION '.join(either)})")
         return np.array(found[0] or [], dtype=np.int64)
 
+    def digests(self, key: DigestKey, by: str | None = None, listing: Path | None = None) -> RowDigests:
+        """Take the digests of the responses; the arguments are those of `data.tag_digests.digest_columns`."""
+        without = f"ANTI JOIN {REPLACED} USING (position)" if self._repeated else ""
+        return digest_columns(self._database, self._columns, key, by=by, without=without, listing=listing)
+
     def _counts(self, query: str) -> dict[int, int]:
-        with in_words():
-            return {int(group): int(count) for group, count in self._database.sql(query).fetchall()}
+        return {int(group): int(count) for group, count in cells_of(self._database, query)}
 
     def _group(self, segment: str | None, groups: tuple[int, int] = _ALL) -> str:
         if segment is None:
@@ -161,37 +148,12 @@ class TagQueries:
         return rows_of(self._database, query)
 
 
-def rows_of(database: duckdb.DuckDBPyConnection, query: str) -> Iterator[Columns]:
-    """Give the rows of a query in parts, as arrays; nothing else may run before the last."""
-    with in_words():
-        for part in database.sql(query).to_arrow_reader(_CHUNK):
-            names = part.schema.names
-            yield {name: part.column(name).to_numpy(zero_copy_only=False) for name in names}
-
-
-def repeats_of(parts: Iterator[Columns], name: str) -> Iterator[Columns]:
-    """Keep the rows that share their value in a column with others; the parts are sorted by it.
-
-    Sorting and comparing takes half the time of ``GROUP BY ... HAVING count(*) > 1`` and a join.
-    """
-    waiting: Columns | None = None  # the last row of the part before, which the next may repeat
-    repeated = False
-    for part in parts:
-        whole = part if waiting is None else {key: np.append(waiting[key], part[key]) for key in part}
-        same = whole[name][1:] == whole[name][:-1]
-        kept = np.append(same, False) | np.append(repeated, same)
-        yield {key: cells[:-1][kept[:-1]] for key, cells in whole.items()}
-        waiting, repeated = {key: cells[-1:] for key, cells in whole.items()}, bool(kept[-1])
-    if waiting is not None and repeated:
-        yield waiting
-
-
 def _gathered(parts: Iterator[Columns]) -> Iterator[Columns]:
     """Join small parts: each costs as much to begin as some ten thousand rows to add."""
     waiting: list[Columns] = []
     for part in parts:
         waiting.append(part)
-        if sum(len(next(iter(each.values()))) for each in waiting) >= _CHUNK:
+        if sum(len(next(iter(each.values()))) for each in waiting) >= CHUNK:
             yield {name: np.concatenate([each[name] for each in waiting]) for name in part}
             waiting = []
     if waiting:
@@ -201,15 +163,3 @@ def _gathered(parts: Iterator[Columns]) -> Iterator[Columns]:
 def column_of(segment: int) -> str:
     """Give the column of the segment at a position."""
     return f"s{segment}"
-
-
-@contextmanager
-def in_words() -> Iterator[None]:
-    """Turn a lack of memory or disk into an `InputError`."""
-    try:
-        yield
-    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-        raise InputError(
-            "memory or room for temporary files does not suffice for this file; "
-            "give more with WHYSCORE_MEMORY_MB, or name a larger folder with TMPDIR"
-        ) from error

@@ -250,7 +250,8 @@ def _notes(comparison: Comparison, p_values: Sequence[float | None], q: float) -
     ]
     if tested:
         notes.append(
-            f"{tested} causes were tested; of those flagged, about {q:.0%} are expected to be chance."
+            f"{tested} causes were tested; of those flagged, about {q:.0%} are expected to be chance, and as "
+            "the largest of many their sizes tend to be overstated."
         )
     if comparison.shared:
         notes.append(

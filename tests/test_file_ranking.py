@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from data.errors import InputError
 from data.responses import Response
 from data.scale import CES7, CSAT5, NPS
-from data.tag_queries import DatabaseLimits
+from data.scratch_database import DatabaseLimits
 from data.tag_schema import UnfitColumnsError
 from data.tags import Tag, TaggedResponse, read_tags, write_tags
 from model import file_ranking, repeated_answers
@@ -84,14 +84,14 @@ def test_more_codes_than_a_word_has_bits(tmp_path):
 def test_parts_of_the_work_add_up(tmp_path, monkeypatch):
     write_tags(random_tags(8, 900), tmp_path / "tags.parquet", SEGMENTS)
     monkeypatch.setattr("data.tag_batches.ROWS", 97)
-    monkeypatch.setattr("data.tag_queries._CHUNK", 13)
+    monkeypatch.setattr("data.tag_queries.CHUNK", 13)
     monkeypatch.setattr(repeated_answers, "MANY", 2)
     monkeypatch.setattr(file_ranking, "MOST_CELLS", 400)
     assert_ranks_alike(tmp_path / "tags.parquet")
 
 
 def test_one_person_behind_nearly_everything(tmp_path, monkeypatch):
-    monkeypatch.setattr("data.tag_queries._CHUNK", 60)
+    monkeypatch.setattr("data.tag_queries.CHUNK", 60)
     monkeypatch.setattr(repeated_answers, "MANY", 20)
     rows = [
         TaggedResponse(
