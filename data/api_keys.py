@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
 
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Connection, Engine, RowMapping, delete, select, update
 
 from data.errors import InputError, NotFoundError
 from data.key_schema import api_keys, api_sessions
@@ -307,6 +307,6 @@ def _key_named(connection: Connection, key_id: str) -> ApiKey:
     return _key(row._mapping)
 
 
-def _key(row: Mapping[object, object]) -> ApiKey:
+def _key(row: RowMapping) -> ApiKey:
     values = {column.name: row[column.name] for column in api_keys.columns}
-    return ApiKey(**values | {"scopes": tuple(values["scopes"])})  # type: ignore[arg-type]
+    return ApiKey(**values | {"scopes": tuple(values["scopes"])})

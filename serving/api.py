@@ -105,7 +105,7 @@ def _add_middleware(app: FastAPI, settings: Settings, gate: Gate) -> None:
         )
     app.add_middleware(SecurityHeaders)
     if proxies := parts_of(settings.trusted_proxies):
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(proxies))  # type: ignore[arg-type]
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(proxies))
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, cast
 
@@ -182,5 +183,5 @@ def _check_page(request: Request) -> None:
         raise forbidden("a session begins and ends on this server's own page alone")
 
 
-def _session_reply(active: bool, scopes: list[str]) -> JSONResponse:
+def _session_reply(active: bool, scopes: Sequence[str]) -> JSONResponse:
     return JSONResponse({"active": active, "scopes": scopes})

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data.api_keys import ApiKey, ApiKeys, Keyring
+from data.api_keys import Scope as KeyScope
 from data.errors import WhyscoreError
 from data.rates import Rate, parse_rate
 from serving.access import Access, access_of
@@ -32,7 +33,7 @@ FRESH_SECONDS = 2.0
 """How long what was read of the keys is used: a revoked key may go on for so long in another worker."""
 BAD_KEYS = Rate(30, 60)
 """Keys that do not fit, from one address; then it must wait."""
-SESSION_SCOPES = ("read", "tag", "write")
+SESSION_SCOPES: tuple[KeyScope, ...] = ("read", "tag", "write")
 """What a browser's session can do at most: a stolen cookie makes no keys."""
 CHALLENGE = 'Bearer realm="whyscore"'
 

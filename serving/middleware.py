@@ -67,7 +67,7 @@ class LocalHosts:
 
 def host_of(scope: Scope) -> str:
     """Give the name in a request's Host, without the port."""
-    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    host: str = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
     name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
     return name.strip("[]")
 
