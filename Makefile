@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export HF_HUB_OFFLINE ?= 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: demo test fast lint clean
+.PHONY: demo test fast lint audit clean
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Whyscore needs Python 3.11 or newer; say: make PYTHON=python3.11 $(MAKECMDGOALS)")'
@@ -30,5 +30,11 @@ test: lint
 fast: $(READY)
 	$(BIN)/python -m pytest -m 'not slow'
 
+# Needs the network: known faults of the exact versions in constraints.txt, asked of PyPI's service.
+audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-audit build *.egg-info

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from data.personal_data import parse_kinds
+from data.setting_texts import check_setting, parts_of
 
 
 class Settings(BaseSettings):
@@ -55,7 +58,35 @@ class Settings(BaseSettings):
     )
     max_body_mb: int = Field(32, ge=1, description="A larger HTTP body is refused with 413.")
     allow_remote: bool = Field(
-        False, description="Let the server listen beyond this machine; put a guard in front of it first."
+        False,
+        description="Let the server listen beyond this machine without an API key; put a guard in front of "
+        "it first.",
+    )
+    require_key: bool = Field(
+        False, description="Ask for an API key before there is any; from the first key on it is always asked."
+    )
+    rate_limit: str = Field(
+        "60000/minute",
+        description="Requests for each API key, or each address where none is needed, in each worker: a "
+        "number per second, minute, hour or day, or none.",
+    )
+    body_seconds: float = Field(
+        120.0, gt=0, description="A body that takes longer to arrive is refused with 408."
+    )
+    cors_origins: str | None = Field(
+        None,
+        description="Origins whose pages may call the API, such as https://app.example.com, with commas "
+        "between; none where it is not set.",
+    )
+    trusted_proxies: str | None = Field(
+        None,
+        description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count, "
+        "with commas between; none where it is not set.",
+    )
+    mask: str | None = Field(
+        None,
+        description="Personal data to mask before anything is stored: card, iban, email, phone (phone:GB for "
+        "numbers as written there too), with commas between.",
     )
     scale: Literal["nps", "csat5", "ces7"] = Field("nps", description="The scale of the scores in the store.")
 
@@ -64,7 +95,19 @@ class Settings(BaseSettings):
     def _expand(cls, home: Path) -> Path:
         return home.expanduser()
 
+    @field_validator("rate_limit", "mask", "cors_origins", "trusted_proxies")
+    @classmethod
+    def _check_text(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is not None:
+            check_setting(str(info.field_name), text)
+        return text
+
     @property
     def store(self) -> str:
         """The store's URL."""
         return self.store_url or f"sqlite:///{(self.home / 'store.sqlite').resolve()}"
+
+    @property
+    def mask_kinds(self) -> tuple[str, ...]:
+        """What to mask, as `data.personal_data.parse_kinds` gives it."""
+        return parse_kinds(parts_of(self.mask))

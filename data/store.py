@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, delete, func, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from data.annotations import Polarity
+from data.masking import mask_tagged
 from data.responses import Response
 from data.store_engine import StoreError, open_engine, reader, store_errors, writer
 from data.store_pages import (
@@ -63,20 +64,25 @@ class Store:
     ----------
     engine
         From `data.store_engine.open_engine`; `Store.open` makes it.
+    mask
+        Personal data that no response is stored with; as `data.personal_data.parse_kinds` gives it.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, mask: tuple[str, ...] = ()) -> None:
+        self.mask = mask
         self._engine, self._reader, self._writer = engine, reader(engine), writer(engine)
         self._turn = threading.Lock()  # this process's writers queue here, not in the database
 
     @classmethod
-    def open(cls, url: str) -> Store:
+    def open(cls, url: str, *, mask: tuple[str, ...] = ()) -> Store:
         """Open a store, and make it first where there is none.
 
         Parameters
         ----------
         url
             ``sqlite:///path/to/file`` or a PostgreSQL URL.
+        mask
+            Personal data that no response is stored with.
 
         Raises
         ------
@@ -85,7 +91,12 @@ class Store:
         StoreError
             If the database cannot be reached or made.
         """
-        return cls(open_engine(url))
+        return cls(open_engine(url), mask=mask)
+
+    @property
+    def engine(self) -> Engine:
+        """The database, for rooms that keep tables of their own beside the responses."""
+        return self._engine
 
     def close(self) -> None:
         """Let the database go."""
@@ -105,6 +116,8 @@ class Store:
         When it returns the rows are on disk. A row replaces what the store has under its id, tags
         included; of several rows with one id the last counts.
         """
+        if self.mask:  # whichever way they came
+            rows = [mask_tagged(row, self.mask) for row in rows]
         latest = {row.response.response_id: canonical(row) for row in rows}
         with self._write() as connection:
             version = connection.scalar(select(changes.c.version).with_for_update())

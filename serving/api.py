@@ -7,21 +7,34 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from data.api_keys import ApiKeys
 from data.errors import ModelError
+from data.rates import parse_rate
 from data.scale import scale_named
+from data.setting_texts import parts_of
 from data.settings import Settings
 from data.store import Store
-from serving import endpoints_health, endpoints_reading, endpoints_tagging, page
+from serving import endpoints_health, endpoints_keys, endpoints_reading, endpoints_tagging, page
+from serving.guard import Gate, Guard, KeyWatch
 from serving.ingest import ResponseTagger
-from serving.middleware import BodyLimit, LocalHosts, SecurityHeaders, UnexpectedErrors
+from serving.middleware import BodyLimit, SecurityHeaders, UnexpectedErrors
 from serving.openapi import describe
 from serving.problems import handle_errors
 from serving.ranking import StoredRanking
+from serving.rate_limits import RateLimits
+from serving.request_limits import BodyDeadline, HeaderLimit
 from serving.state import ServiceState
 
 API_VERSION = "1.0"
 """Of the promises under ``/v1``, not of the program."""
+
+# What pages of other origins may send and see. Cookies are not among it: they show a key.
+CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CORS_HEADERS = ("Authorization", "X-API-Key", "Content-Type", "Idempotency-Key")
+CORS_EXPOSED = ("RateLimit", "RateLimit-Policy", "Retry-After")
 
 
 def create_app(
@@ -45,7 +58,7 @@ def create_app(
         If the store cannot be opened.
     """
     opened = store is None
-    store = store if store is not None else Store.open(settings.store)
+    store = store if store is not None else Store.open(settings.store, mask=settings.mask_kinds)
     scale = scale_named(settings.scale)
     app = FastAPI(
         title="Whyscore",
@@ -64,17 +77,35 @@ def create_app(
         StoredRanking(store, scale),
         tagger if tagger is not None else _champion(settings),
     )
-    for room in (endpoints_tagging, endpoints_reading, endpoints_health, page):
+    for room in (endpoints_tagging, endpoints_reading, endpoints_keys, endpoints_health, page):
         app.include_router(room.router)
     handle_errors(app)
-    # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_mb * 2**20)
-    app.add_middleware(UnexpectedErrors)
-    if not settings.allow_remote:
-        app.add_middleware(LocalHosts)
-    app.add_middleware(SecurityHeaders)
+    watch = KeyWatch(ApiKeys(store.engine), required=settings.require_key)
+    app.state.gate = Gate(watch, parse_rate(settings.rate_limit), RateLimits())
+    _add_middleware(app, settings, app.state.gate)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's manual does
     return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, gate: Gate) -> None:
+    """Add what every request passes through; the last one added is the outermost."""
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_mb * 2**20)
+    app.add_middleware(BodyDeadline, seconds=settings.body_seconds)
+    app.add_middleware(Guard, gate=gate, any_host=settings.allow_remote)
+    app.add_middleware(HeaderLimit)
+    app.add_middleware(UnexpectedErrors)
+    origins = parts_of(settings.cors_origins)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=CORS_METHODS,
+            allow_headers=CORS_HEADERS,
+            expose_headers=CORS_EXPOSED,
+        )
+    app.add_middleware(SecurityHeaders)
+    if proxies := parts_of(settings.trusted_proxies):
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(proxies))
 
 
 @asynccontextmanager

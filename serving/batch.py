@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from data.errors import InputError
+from data.masking import mask_response
 from data.responses import Response, read_responses
 from data.scale import NPS, Scale
 from data.tables import table_format
@@ -35,11 +36,12 @@ class TagsResponses(Protocol):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read a responses file; see `data.responses.read_responses`."""
+    """How to read a responses file; see `data.responses.read_responses`, and of personal data to mask."""
 
     scale: Scale = NPS
     columns: Mapping[str, str] = field(default_factory=dict)
     date_format: str | None = None
+    mask: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,12 @@ def tag_file(
 
 
 def _read(source: Path, options: ReadOptions) -> Iterator[Response]:
-    return read_responses(
+    responses = read_responses(
         source, scale=options.scale, columns=options.columns, date_format=options.date_format
     )
+    if not options.mask:
+        return responses
+    return (mask_response(response, options.mask).response for response in responses)
 
 
 def _plan(responses: Iterable[Response]) -> _Plan:
@@ -163,7 +168,14 @@ def _chunks(responses: Iterable[Response]) -> Iterator[list[Response]]:
 def _fingerprint(source: Path, tagger: TagsResponses, options: ReadOptions) -> str:
     with source.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
-    parts = [content, tagger.name, options.scale.name, dict(options.columns), options.date_format]
+    parts: list[object] = [
+        content,
+        tagger.name,
+        options.scale.name,
+        dict(options.columns),
+        options.date_format,
+    ]
+    parts += [list(options.mask)] if options.mask else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

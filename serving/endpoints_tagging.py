@@ -9,14 +9,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from data.errors import InputError
+from data.masking import mask_response
+from data.personal_data import parse_kinds
 from data.responses import FIELDS, Response, parse_response
 from data.scale import Scale
 from data.tables import Row
-from serving.ingest import ingest, ingest_file
+from data.tags import TaggedResponse
+from serving.ingest import ResponseTagger, ingest, ingest_file
 from serving.openapi import body_of, file_body
 from serving.problems import FieldError, declared
 from serving.queries import parse_columns
-from serving.schemas import ResponseIn, TagReply, TagRequest, UpsertReply, UpsertRequest
+from serving.schemas import MASK_WORDS, MaskKind, ResponseIn, TagReply, TagRequest, UpsertReply, UpsertRequest
 from serving.state import State
 from serving.uploads import FILES, JSON, UploadDependency
 
@@ -37,6 +40,7 @@ DateFormat = Annotated[
 Filename = Annotated[
     str | None, Query(max_length=255, description="Of a file: the name that problems call it by.")
 ]
+Mask = Annotated[list[MaskKind], Query(max_length=20, description=MASK_WORDS)]
 
 
 @router.post(
@@ -57,7 +61,7 @@ def tag_responses(state: State, upload: UploadDependency) -> dict[str, Any]:
     request = upload.read(TagRequest)
     responses = parse_items(request.responses, state.scale)
     tagger = state.tagger.at(request.operating_point)
-    rows = tagger.tag(responses)
+    rows = tag_masked(responses, tagger, parse_kinds((*state.settings.mask_kinds, *request.mask)))
     return {
         "model": tagger.name,
         "operating_point": request.operating_point,
@@ -80,6 +84,7 @@ def upsert_responses(
     map_: Columns = [],  # noqa: B006 - FastAPI copies it
     date_format: DateFormat = None,
     filename: Filename = None,
+    mask: Mask = [],  # noqa: B006 - FastAPI copies it
 ) -> dict[str, Any]:
     """Tag responses and store them; when this answers, all of them are on disk.
 
@@ -91,8 +96,9 @@ def upsert_responses(
     upload.require([JSON, *FILES])
     tagger = state.tagger
     if upload.media_type == JSON:
-        items = upload.read(UpsertRequest).responses
-        return asdict(ingest(parse_items(items, state.scale, ids=True), tagger, state.store))
+        request = upload.read(UpsertRequest)
+        items = parse_items(request.responses, state.scale, ids=True)
+        return asdict(ingest(items, tagger, state.store, mask=parse_kinds((*mask, *request.mask))))
     try:
         return asdict(
             ingest_file(
@@ -102,12 +108,24 @@ def upsert_responses(
                 scale=state.scale,
                 columns=parse_columns(map_),
                 date_format=date_format,
+                mask=parse_kinds(mask),
             )
         )
     except InputError as error:
         if error.file is not None:  # the temporary file's name tells nobody anything
             error.file = filename or f"upload{upload.path.suffix}"
         raise
+
+
+def tag_masked(
+    responses: list[Response], tagger: ResponseTagger, kinds: tuple[str, ...]
+) -> list[TaggedResponse]:
+    """Tag responses whose personal data the model does not see; the tags are those of the originals."""
+    if not kinds:
+        return tagger.tag(responses)
+    masked = [mask_response(response, kinds) for response in responses]
+    rows = tagger.tag([one.response for one in masked])
+    return [one.restore(row) for one, row in zip(masked, rows, strict=True)]
 
 
 def parse_items(items: list[ResponseIn], scale: Scale, *, ids: bool = False) -> list[Response]:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from data.masking import mask_response
 from data.responses import Response, latest, read_responses
 from data.scale import NPS, Scale
 from data.store import Store
@@ -79,6 +80,8 @@ def ingest(
     tagger: ResponseTagger,
     store: Store,
     on_progress: Callable[[int], None] | None = None,
+    *,
+    mask: Sequence[str] = (),
 ) -> IngestCounts:
     """Tag responses and store them, chunk by chunk; when it returns all of them are on disk.
 
@@ -95,9 +98,12 @@ def ingest(
         Where they go.
     on_progress
         Called with the number of responses that are done.
+    mask
+        Personal data to mask, as `data.personal_data.parse_kinds` gives it, besides what the store masks.
     """
     counts = IngestCounts()
-    stream = iter(responses)
+    kinds = (*store.mask, *mask)
+    stream = (mask_response(row, kinds).response for row in responses) if kinds else iter(responses)
     while chunk := list(islice(stream, CHUNK)):
         counts += _ingest_chunk(chunk, tagger, store)
         if on_progress:
@@ -130,6 +136,7 @@ def ingest_file(
     columns: Mapping[str, str] | None = None,
     date_format: str | None = None,
     on_progress: Callable[[int], None] | None = None,
+    mask: Sequence[str] = (),
 ) -> IngestCounts:
     """Tag the responses of a file and store them; the whole file is checked before any of it is written.
 
@@ -137,7 +144,7 @@ def ingest_file(
     ----------
     path, scale, columns, date_format
         As `data.responses.read_responses` takes them.
-    tagger, store, on_progress
+    tagger, store, on_progress, mask
         As `ingest` takes them.
 
     Raises
@@ -159,6 +166,6 @@ def ingest_file(
             if last[response.response_id] == place:
                 yield response
 
-    counts = ingest(kept(), tagger, store, on_progress)
+    counts = ingest(kept(), tagger, store, on_progress, mask=mask)
     replaced = rows - counts.received
     return counts + IngestCounts(received=replaced, replaced=replaced)

@@ -38,6 +38,9 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
+                # A browser would hold every port of localhost to it.
+                if scope["scheme"] == "https" and not is_loopback(host_of(scope)):
+                    headers.setdefault("Strict-Transport-Security", "max-age=31536000")
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
@@ -55,13 +58,18 @@ class LocalHosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on if it was meant for this machine."""
         if scope["type"] == "http":
-            host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-            name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-            if not is_loopback(name.strip("[]")):
+            if not is_loopback(host_of(scope)):
                 refusal = HTTPException(421, "this server answers to localhost alone")
                 await http_problem(refusal)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+
+def host_of(scope: Scope) -> str:
+    """Give the name in a request's Host, without the port."""
+    host: str = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    return name.strip("[]")
 
 
 def is_loopback(host: str) -> bool:

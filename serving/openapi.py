@@ -18,10 +18,19 @@ from model.changes import Change
 from model.hotspots import Hotspot
 from model.metric import Metric
 from model.ranking import Correction, Impact, ModelFigure, RankingCorrection, RootCause
+from serving.access_words import declare_access
+from serving.key_schemas import KeyRequest, RotationRequest, SessionRequest
 from serving.schemas import Problem, TagRequest, UpsertRequest
 
 _REF = "#/components/schemas/{model}"
-_BODIES: tuple[type[BaseModel], ...] = (TagRequest, UpsertRequest, Problem)
+_BODIES: tuple[type[BaseModel], ...] = (
+    TagRequest,
+    UpsertRequest,
+    KeyRequest,
+    RotationRequest,
+    SessionRequest,
+    Problem,
+)
 _DATACLASSES: tuple[type, ...] = (
     Change,
     Correction,
@@ -93,6 +102,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             _describe_attributes(schemas[kind.__name__], inspect.getdoc(kind) or "")
             for name, words in _WORDS.get(kind.__name__, {}).items():
                 schemas[kind.__name__]["properties"][name].setdefault("description", words)
+        declare_access(document)
         app.openapi_schema = document
     return app.openapi_schema
 

@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from data.cells import parse_time
+from data.errors import InputError
+from data.personal_data import parse_kinds
 from data.tags import Status, Tag
 from data.taxonomy import ReasonCode
 from model.changes import Change
@@ -87,6 +89,24 @@ class ResponseIn(BaseModel):
         return segments | {name: getattr(self, name) for name in type(self).model_fields}
 
 
+def _mask_kind(name: str) -> str:
+    try:
+        return parse_kinds([name])[0]
+    except InputError as error:
+        raise ValueError(error.message) from None
+
+
+MaskKind = Annotated[
+    str,
+    Field(pattern=r"^(card|iban|email|phone(:[A-Z]{2})?)$", examples=["card"]),
+    AfterValidator(_mask_kind),
+]
+MASK_WORDS = (
+    "Personal data to replace by placeholders such as [card]: card, iban, email, phone, and phone:GB for "
+    "numbers as written there too. What the server masks anyway is masked besides."
+)
+
+
 class TagRequest(_Request):
     """Responses to tag; nothing is stored."""
 
@@ -96,12 +116,23 @@ class TagRequest(_Request):
         description="Where to draw the line: high_precision gives fewer tags of which more are right, "
         "high_recall more tags that miss less.",
     )
+    mask: list[MaskKind] = Field(
+        [],
+        max_length=20,
+        description=f"{MASK_WORDS} The model reads the masked comment; comment and evidence of the answer "
+        "are those of the original.",
+    )
 
 
 class UpsertRequest(_Request):
     """Responses to tag and store, each with a ``response_id``."""
 
     responses: list[ResponseIn] = Field(description="The responses.")
+    mask: list[MaskKind] = Field(
+        [],
+        max_length=20,
+        description=f"{MASK_WORDS} Evidence is that of the masked comment, which is stored.",
+    )
 
 
 class TaggedRecord(BaseModel):

@@ -34,6 +34,12 @@ def test_every_operation_of_the_contract_is_there(document):
         ("get", "/v1/findings"),
         ("get", "/v1/segments"),
         ("get", "/v1/taxonomy"),
+        ("get", "/v1/keys"),
+        ("post", "/v1/keys"),
+        ("post", "/v1/keys/{key_id}/rotate"),
+        ("delete", "/v1/keys/{key_id}"),
+        ("post", "/v1/session"),
+        ("delete", "/v1/session"),
         ("get", "/healthz"),
         ("get", "/readyz"),
     }

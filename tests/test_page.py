@@ -22,6 +22,7 @@ CALLS = {
     ("v1/segments", "get"): set(),
     ("v1/taxonomy", "get"): set(),
     ("v1/findings", "get"): set(),
+    ("v1/session", "post"): set(),
 }  # fmt: skip
 """What the page calls, with the parameters that it sends."""
 

@@ -10,9 +10,11 @@ from typing import Annotated
 import typer
 
 from data.errors import InputError, WhyscoreError
+from data.setting_texts import parts_of
 from whyscore import __version__
 from whyscore.audit_commands import audit
 from whyscore.change_commands import register as register_changes
+from whyscore.key_commands import keys
 from whyscore.options import (
     AsJson,
     DateFormat,
@@ -92,16 +94,24 @@ def tag(
             help="high_precision (fewer tags, more of them right), balanced, or high_recall (misses less).",
         ),
     ] = "balanced",
+    masked: Annotated[
+        str | None,
+        typer.Option(
+            "--mask", help="Personal data to mask: card, iban, email, phone (phone:GB), with commas between."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Tag the comments of a file with reason codes."""
+    from data.personal_data import parse_kinds
     from data.scale import scale_named
     from model.operating_points import point_named
     from serving.batch import ReadOptions, tag_file
     from serving.tagging import load_tagger
 
     settings = read_settings()
-    options = ReadOptions(scale_named(scale or settings.scale), parse_mapping(columns), date_format)
+    kinds = parse_kinds([*settings.mask_kinds, *parts_of(masked)])
+    options = ReadOptions(scale_named(scale or settings.scale), parse_mapping(columns), date_format, kinds)
     point = point_named(operating_point)
     tagger = load_tagger(model, settings).at(point)
     with progress_bar("Tagging") as tell:
@@ -242,6 +252,7 @@ models = typer.Typer(
 )
 app.add_typer(models, name="models")
 app.add_typer(audit, name="audit")
+app.add_typer(keys, name="keys")
 register_changes(app)
 
 
@@ -286,11 +297,18 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8000,
     model: ModelUri = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", help="Certificate with its chain, PEM.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its key, PEM.")] = None,
 ) -> None:
     """Serve the page and the HTTP API."""
     from whyscore.server import run_server
 
-    run_server(host, port, model, read_settings())
+    if (tls_cert is None) != (tls_key is None):
+        raise InputError("--tls-cert and --tls-key go together")
+    tls = None if tls_cert is None or tls_key is None else (tls_cert, tls_key)
+    run_server(host, port, model, read_settings(), tls)
 
 
 @app.command()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import ssl
+from pathlib import Path
 from typing import Any
 
 from data.errors import InputError
@@ -10,30 +12,68 @@ from data.settings import Settings
 from whyscore.terminal import say
 
 
-def run_server(host: str, port: int, model: str | None, settings: Settings) -> None:
+def run_server(
+    host: str, port: int, model: str | None, settings: Settings, tls: tuple[Path, Path] | None = None
+) -> None:
     """Serve until interrupted.
+
+    Parameters
+    ----------
+    tls
+        Files of the certificate (with its chain) and of its key, both PEM, to serve HTTPS.
 
     Raises
     ------
     InputError
-        If the address is not to be had, or is open to others while `WHYSCORE_ALLOW_REMOTE` is not set.
+        If the address is not to be had, if it is open to others while there is no API key, or if the
+        certificate cannot be used.
     """
     import uvicorn
+
+    if tls is not None:
+        check_certificate(*tls)
 
     listener = listen(host, port, settings)
     try:
         app = make_app(model, settings)
-        say(f"Whyscore is at {address_of(listener)} (stop it with Ctrl-C)")
-        uvicorn.Server(server_config(app)).run(sockets=[listener])
+        address = address_of(listener).replace("http:", "http:" if tls is None else "https:")
+        say(f"Whyscore is at {address} (stop it with Ctrl-C)")
+        uvicorn.Server(server_config(app, tls)).run(sockets=[listener])
     finally:
         listener.close()
 
 
-def server_config(app: Any) -> Any:
+def server_config(app: Any, tls: tuple[Path, Path] | None = None) -> Any:
     """Give uvicorn's settings: quiet, and without a log line for each request."""
     import uvicorn
 
-    return uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="on")
+    from serving.timed_protocol import TimedProtocol
+
+    return uvicorn.Config(
+        app,
+        http=TimedProtocol,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        proxy_headers=False,  # WHYSCORE_TRUSTED_PROXIES says whose count
+        ssl_certfile=None if tls is None else tls[0],
+        ssl_keyfile=None if tls is None else tls[1],
+    )
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Raise `InputError` unless two files are a certificate and its key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(
+            certificate, key, password=""
+        )  # a key with a password is refused, not asked for
+    except FileNotFoundError:
+        missing = certificate if not certificate.is_file() else key
+        raise InputError("there is no such file", file=missing) from None
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        raise InputError("not a PEM certificate with its key", file=certificate) from error
 
 
 def make_app(model: str | None, settings: Settings) -> Any:
@@ -52,10 +92,10 @@ def listen(host: str, port: int, settings: Settings) -> socket.socket:
     """Open the listening socket; raises `InputError` where it is not to be had."""
     from serving.middleware import is_loopback
 
-    if not is_loopback(host) and not settings.allow_remote:
+    if not is_loopback(host) and not settings.allow_remote and not asks_for_keys(settings):
         raise InputError(
-            f"{host} is open to other machines and the API asks nobody for a key; "
-            "set WHYSCORE_ALLOW_REMOTE=true where something in front of it does"
+            f"{host} is open to other machines and the API asks nobody for a key; make one first "
+            "(whyscore keys create), or set WHYSCORE_ALLOW_REMOTE=true where something in front of it asks"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -68,6 +108,17 @@ def listen(host: str, port: int, settings: Settings) -> socket.socket:
         reason = error.strerror or str(error)
         raise InputError(f"cannot listen on {host}:{port}: {reason}; choose another with --port") from error
     return listener
+
+
+def asks_for_keys(settings: Settings) -> bool:
+    """Tell whether the API lets nobody in without a key."""
+    from data.api_keys import ApiKeys
+    from data.store import Store
+
+    if settings.require_key:
+        return True
+    with Store.open(settings.store) as store:
+        return ApiKeys(store.engine).exist()
 
 
 def address_of(listener: socket.socket) -> str:

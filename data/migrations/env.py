@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from data import key_schema  # noqa: F401 - it adds its tables to the metadata
 from data.store_schema import metadata
 
 context.configure(

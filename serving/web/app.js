@@ -9,6 +9,7 @@ import { showFindings } from "./findings.js";
 import { SCALES, many } from "./format.js";
 import { showMetric } from "./metric.js";
 import { seriesBy } from "./series.js";
+import { connectKey } from "./session.js";
 import { connectUpload } from "./upload.js";
 import { changeView, filterOf, isFiltered, readView, sameFilter } from "./view.js";
 
@@ -76,6 +77,7 @@ function showProblem(error) {
   put($("message"), h("p", { class: "state problem" }, text,
     h("button", { type: "button", onclick: () => load(readView()) }, "Try again"),
     h("button", { type: "button", onclick: () => changeView({ segment: null, since: null, until: null, cause: null }) }, "Start over")));
+  if (error.status === 401) askForKey();
   if (!(error instanceof Problem)) throw error;
 }
 
@@ -130,10 +132,13 @@ function follow() {
   return undefined;
 }
 
-const openUpload = connectUpload(() => {
+function readAnew() {
   forget();
   load(readView());
-});
+}
+
+const openUpload = connectUpload(readAnew);
+const askForKey = connectKey(readAnew);
 
 $("start").addEventListener("click", () => openUpload());
 $("skip").addEventListener("click", (event) => {
