@@ -132,6 +132,28 @@ class ReasonCodeClassifier:
             self.description_ = self._require_description().with_decisions(*decisions)
         return self
 
+    def fit_again(
+        self,
+        comments: Sequence[str],
+        targets: Sequence[Target],
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> ReasonCodeClassifier:
+        """Fit from the start on more comments, keeping calibration and operating points of the `fit` before.
+
+        For small sets, where the comments that a validation part holds back are missed most.
+
+        Parameters
+        ----------
+        comments, targets, on_progress
+            As `fit` takes them; usually those of both its parts.
+        """
+        before, result = self._require_description(), self.fit_result_
+        self.start()
+        train = self._with_definitions_kept(self._fold(comments, targets))
+        fit_network(self._fitted_network(), train, None, before.pad_id, self.settings, on_progress)
+        self.description_, self.fit_result_ = before, result
+        return self
+
     def tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:
         """Tokenize comments as the network reads them."""
         self._fitted_network()

@@ -20,7 +20,7 @@ from model.devices import Processes, processes
 from model.dropout import draw_from_bytes
 from model.network import ReasonCodeNetwork, masked_loss
 from model.prediction import autocast, bf16_pays, predict_network
-from model.tokens import TokenizedComment, pad, shuffled_batches
+from model.tokens import TokenizedComment, memory_parts, pad, shuffled_batches
 from model.vocabulary import TrimmedVocabulary
 
 Arrays = NDArray[np.float32]
@@ -247,22 +247,27 @@ class _Run:
         return score
 
     def _learn(self, batch: NDArray[np.intp]) -> float:
-        ids, mask = pad([self.train.comments[i] for i in batch], self.pad_id, stepped=True)
-        with autocast(self.device, self.precision):
-            logits, _ = self.network(
-                torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
-            )
-        present = torch.from_numpy(self.train.present[batch]).to(self.device)
-        loss = masked_loss(logits, present, torch.from_numpy(self.train.known[batch]).to(self.device))
+        """Make a step; long comments are read in parts, whose gradients add up to the batch's own."""
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        total = 0.0
+        for part in memory_parts(batch, self.lengths):
+            ids, mask = pad([self.train.comments[i] for i in part], self.pad_id, stepped=True)
+            with autocast(self.device, self.precision):
+                logits, _ = self.network(
+                    torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
+                )
+            present = torch.from_numpy(self.train.present[part]).to(self.device)
+            loss = masked_loss(logits, present, torch.from_numpy(self.train.known[part]).to(self.device))
+            loss = loss * (len(part) / len(batch))
+            torch.autograd.backward(loss)
+            total += float(loss.detach())
         self.group.average(self.network.parameters())
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         self.optimizer.step()
         self.schedule.step()
         self.average.update()
         self.step += 1
-        return float(loss.detach())
+        return total
 
     def keep(self, place: CheckpointPlace) -> None:
         """Write the state down."""

@@ -126,3 +126,27 @@ def shuffled_batches(
         part = part[np.argsort(lengths[part], kind="stable")]
         batches += [part[i : i + size] for i in range(0, len(part), size)]
     return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def memory_parts(
+    batch: NDArray[np.intp], lengths: NDArray[np.int64], most: int = 32 * 96 * 96
+) -> list[NDArray[np.intp]]:
+    """Split a batch so that what its attention keeps for the way back stays within bounds.
+
+    Parameters
+    ----------
+    batch
+        Indices of comments.
+    lengths
+        Tokens of each comment, shape (n,).
+    most
+        Bound on a part's comments times the square of its longest; a single comment may exceed it.
+
+    Returns
+    -------
+    list of ndarray
+        The batch itself where it is within the bound, else parts of like size, each index once.
+    """
+    longest = int(lengths[batch].max())
+    size = max(1, most // longest**2)
+    return np.array_split(batch, -(-len(batch) // size))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -148,3 +149,52 @@ def test_a_comment_that_stands_often_does_not_move_the_thresholds(
 
     rows = list(range(450, 550))
     assert fit(rows) == fit(rows + [450] * 300)
+
+
+def test_reading_a_batch_in_parts_learns_the_same(
+    tiny_encoder, annotations, targets, taxonomy, fit_settings, monkeypatch
+):
+    """Gradients of parts add up to the batch's own, so that memory is the only difference."""
+    import model.fitting
+
+    settings = dataclasses.replace(fit_settings, epochs=1, batch_size=16)
+    comments = [row.comment for row in annotations[:64]]
+
+    def fit():
+        made = ReasonCodeClassifier(taxonomy.active, str(_without_dropout(tiny_encoder)), settings, 64)
+        made.start()
+        made.network_.dropout.p = 0.0
+        pad_id = made.description_.pad_id
+        fold = made._fold(comments, targets[:64])
+        model.fitting.fit_network(made.network_, fold, None, pad_id, settings)
+        return made.predict_proba(comments)
+
+    whole = fit()
+    parts = model.fitting.memory_parts
+    monkeypatch.setattr(
+        "model.fitting.memory_parts", lambda batch, lengths: parts(batch, lengths, most=3 * 20**2)
+    )
+    np.testing.assert_allclose(fit(), whole, atol=2e-5)
+
+
+def _without_dropout(encoder):
+    folder = encoder.parent / "without-dropout"
+    if not folder.exists():
+        shutil.copytree(encoder, folder)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def test_fitted_again_on_everything_it_keeps_its_operating_points(
+    tiny_encoder, annotations, targets, taxonomy, fit_settings
+):
+    settings = dataclasses.replace(fit_settings, epochs=2)
+    comments = [row.comment for row in annotations[:160]]
+    made = ReasonCodeClassifier(taxonomy.active, str(tiny_encoder), settings, 64)
+    made.fit(comments[:128], targets[:128], (comments[128:], targets[128:160]))
+    before, points = made.predict_proba(comments), made.description_
+    made.fit_again(comments, targets[:160])
+    assert made.description_ == points
+    assert not np.array_equal(made.predict_proba(comments), before)

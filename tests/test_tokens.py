@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.tokens import TokenizedComment, length_batches, pad, shuffled_batches
+from model.tokens import TokenizedComment, length_batches, memory_parts, pad, shuffled_batches
 
 lengths = st.lists(st.integers(1, 300), min_size=1, max_size=200).map(lambda x: np.array(x, np.int64))
 
@@ -39,3 +39,14 @@ def test_padding_is_masked():
     ids, mask = pad(comments, 9)
     assert ids.tolist() == [[5, 6], [7, 9]]
     assert mask.tolist() == [[1, 1], [1, 0]]
+
+
+@given(lengths, st.integers(1, 200_000))
+def test_memory_parts_hold_each_comment_once_within_the_bound(values, most):
+    batch = np.arange(len(values))
+    parts = memory_parts(batch, values, most)
+    assert np.concatenate(parts).tolist() == batch.tolist()
+    for part in parts:
+        assert len(part) == 1 or len(part) * int(values[part].max()) ** 2 <= most
+    if len(values) * int(values.max()) ** 2 <= most:
+        assert len(parts) == 1

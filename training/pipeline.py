@@ -111,6 +111,9 @@ def _make(
         place = _checkpoint(data, classifier, settings)
         parts = [(pick(data.comments, p), pick(data.targets, p)) for p in (split.train, split.validation)]
         classifier.fit(*parts[0], parts[1], on_progress, place)
+        if choice.regime == "few-shot":
+            stage("Fine-tuning again, on the validation part as well")
+            classifier.fit_again(parts[0][0] + parts[1][0], parts[0][1] + parts[1][1], on_progress)
     else:
         classifier.start()
     return _Made(classifier, data, split, {"regime": choice.regime, "regime_reason": choice.reason})
