@@ -7,6 +7,8 @@ is added to the model that was in use before.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from model.decision import decide
 from model.fitting import FitSettings
 from model.registry import find_model
 from training.pipeline import train
+from training.refit import refit
+from training.release import TrainedModel
 
 _READ: dict[tuple[str, int], Booleans] = {}
 
@@ -38,14 +42,30 @@ def product(problem: Problem, seed: int) -> Prediction:
 
 def train_and_read(files: Converted, comments: list[str], seed: int) -> Prediction:
     """Train on files as ``whyscore train --seed`` does, and read comments."""
-    with tempfile.TemporaryDirectory(prefix="whyscore-quality-") as home:
-        settings = Settings(home=Path(home), registry_uri=f"sqlite:///{home}/mlflow.sqlite")
+    with _settings() as settings:
         trained = train(files.train, files.taxonomy, settings, fit=FitSettings(seed=seed))
-        location = find_model(f"models:/{settings.model_name}/{trained.registered.version}", settings)
-        tagger = CommentTagger.load(location.folder, settings.threads)
-        probabilities = tagger.probabilities(comments)
-        chosen = decide(probabilities, tagger.description.threshold_array())
-    return Prediction(probabilities, chosen, _plain(trained.summary))
+        return _read(trained, files.taxonomy, comments, settings)
+
+
+@contextmanager
+def _settings() -> Iterator[Settings]:
+    """Give a home folder and a registry of its own to each measurement."""
+    with tempfile.TemporaryDirectory(prefix="whyscore-quality-") as home:
+        yield Settings(home=Path(home), registry_uri=f"sqlite:///{home}/mlflow.sqlite")
+
+
+def _uri(trained: TrainedModel, settings: Settings) -> str:
+    return f"models:/{settings.model_name}/{trained.registered.version}"
+
+
+def _read(trained: TrainedModel, taxonomy: Path, comments: list[str], settings: Settings) -> Prediction:
+    """Read comments with the exported model; codes in the order of the taxonomy."""
+    tagger = CommentTagger.load(find_model(_uri(trained, settings), settings).folder, settings.threads)
+    codes = tagger.description.codes
+    places = [codes.index(code) for code in read_taxonomy(taxonomy).active]
+    probabilities = tagger.probabilities(comments)
+    chosen = decide(probabilities, tagger.description.threshold_array())
+    return Prediction(probabilities[:, places], chosen[:, places], _plain(trained.summary))
 
 
 def unseen(train_file: Path, taxonomy_file: Path, held_out_file: Path, seed: int = 0) -> Booleans:
@@ -74,7 +94,7 @@ def unseen(train_file: Path, taxonomy_file: Path, held_out_file: Path, seed: int
 
 
 def late_code(before: Converted, after: Converted, comments: list[str], seed: int) -> Prediction:
-    """Learn a code that came late, and read comments.
+    """Learn a code that came late as ``whyscore train --from MODEL --new-codes`` does, and read comments.
 
     Parameters
     ----------
@@ -84,8 +104,11 @@ def late_code(before: Converted, after: Converted, comments: list[str], seed: in
         Taxonomy with the code, and the same annotations, of which 25 that have it and 100 that do not are
         of the version that knows it.
     """
-    del before  # plain training starts afresh
-    return train_and_read(after, comments, seed)
+    with _settings() as settings:
+        former = train(before.train, before.taxonomy, settings, fit=FitSettings(seed=seed))
+        model = _uri(former, settings)
+        added = refit(after.train, after.taxonomy, model, settings, regime="new-codes", seed=seed)
+        return _read(added, after.taxonomy, comments, settings)
 
 
 def _plain(summary: dict[str, Any]) -> dict[str, Any]:

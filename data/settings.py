@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     max_tokens: int = Field(
         256, ge=16, le=512, description="Comments are read up to this many tokens; nearly all are shorter."
     )
+    state_cache_mb: int = Field(
+        2048,
+        ge=0,
+        description="What `states` in the home folder may hold: comments as an encoder read them, so that "
+        "codes are added without reading them again (7,000 comments take 160 MB). Safe to delete.",
+    )
     max_comment_chars: int = Field(
         20_000, ge=100, description="A longer comment is an error of its row, never of its batch."
     )

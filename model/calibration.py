@@ -38,8 +38,10 @@ class Calibration:
 
     def apply(self, probabilities: Floats) -> NDArray[np.float32]:
         """Calibrate probabilities of shape (n, n_codes, n_polarities)."""
-        logits = _logit(probabilities) * np.asarray(self.scale) + np.asarray(self.shift)
-        return _sigmoid(logits).astype(np.float32)
+        scale, shift = np.asarray(self.scale), np.asarray(self.shift)
+        calibrated = _sigmoid(_logit(probabilities) * scale + shift)
+        # The identity leaves every bit as it is.
+        return np.where((scale == 1.0) & (shift == 0.0), probabilities, calibrated).astype(np.float32)
 
 
 def fit_calibration(probabilities: Floats, present: Floats, known: Floats) -> Calibration:
@@ -75,6 +77,25 @@ def fit_calibration(probabilities: Floats, present: Floats, known: Floats) -> Ca
     told = weight.any(axis=0)
     scale = np.where(told, np.maximum(own[:, 0], _LEAST_SCALE).reshape(shape), 1.0)
     return Calibration(_rows(scale), _rows(np.where(told, own[:, 1].reshape(shape), 0.0)))
+
+
+def fit_common_map(
+    probabilities: Floats, present: Floats, spread: tuple[float, float]
+) -> tuple[float, float]:
+    """Fit one scale and shift for all pairs, drawn to the identity.
+
+    Parameters
+    ----------
+    probabilities, present
+        Shape (n, pairs).
+    spread
+        Standard deviations of the normal prior of scale and shift.
+    """
+    flat = _logit(probabilities).reshape(-1, 1)
+    found = _posterior_mode(
+        flat, present.reshape(-1, 1), np.ones_like(flat), np.array([[1.0, 0.0]]), np.asarray(spread)
+    )[0]
+    return max(float(found[0]), _LEAST_SCALE), float(found[1])
 
 
 def _posterior_mode(

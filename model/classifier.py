@@ -17,7 +17,10 @@ from safetensors.torch import load_file, save_file
 from data.annotations import Target
 from data.errors import ModelError
 from data.text import normalise
+from model.code_decisions import CodeDecisions
+from model.code_parameters import CodeParameters
 from model.decision import decide
+from model.definition_reader import DefinitionReader
 from model.definitions import mean_directions, sample_centre
 from model.description import ModelDescription, read_description
 from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_encoder, token_limit
@@ -28,6 +31,7 @@ from model.operating_points import BALANCED, PointName, choose_operating_points
 from model.prediction import predict_network
 from model.prompts import comment_prefix
 from model.starter import Starter, directions
+from model.state_cache import CachedStates, StateCache, Told, encoder_digest
 from model.tokens import TokenizedComment, tokenize
 
 WEIGHTS = "model.safetensors"
@@ -207,6 +211,7 @@ class ReasonCodeClassifier:
             classifier._tokenizer = load_tokenizer(folder, description.max_tokens)
             backbone = load_backbone(folder / ENCODER_FOLDER, pretrained=False)
             network = ReasonCodeNetwork(backbone, description.width, len(description.codes))
+            network.blocks = description.blocks or network.blocks
             network.load_state_dict(load_file(str(folder / WEIGHTS)))
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ModelError("the folder does not hold a whole classifier", file=folder) from error
@@ -246,6 +251,57 @@ class ReasonCodeClassifier:
             self.description_ = dataclasses.replace(self.description_, thresholds=thresholds)
         self.network_.eval()
         return self
+
+    def read_definitions(self, definitions: Sequence[Sequence[str]]) -> torch.Tensor:
+        """Give the directions of further codes, shape (n, width), read as those of this classifier's were.
+
+        Raises
+        ------
+        ModelError
+            If the encoder, as its authors published it, is not to be had any more.
+        """
+        network, description = self._fitted_network(), self._require_description()
+        source = resolve_encoder(description.encoder)
+        if source.sha256 != description.encoder_sha256:
+            raise ModelError("the encoder is not the one that the model was made from", file=source.folder)
+        backbone = load_backbone(source.folder, pretrained=True)
+        means = mean_directions(backbone, self._tokenizer, definitions, description.prefix)
+        return directions(means, network.centre)
+
+    def with_codes(
+        self,
+        decisions: CodeDecisions,
+        parameters: CodeParameters,
+        reader: DefinitionReader | None = None,
+        blocks: tuple[int, ...] = (),
+    ) -> ReasonCodeClassifier:
+        """Give a classifier of other codes over the same encoder, and the same reader unless one is given.
+
+        Parameters
+        ----------
+        decisions, parameters
+            The codes and what is their own, in that order.
+        reader
+            Of the definitions.
+        blocks
+            Sizes of the groups in which the codes are scored; one of all where it is empty.
+        """
+        other = ReasonCodeClassifier(decisions.codes, self.encoder, self.settings, self.max_tokens)
+        other.network_ = parameters.network(self._fitted_network(), blocks)
+        if reader is not None:
+            other.network_.reader = reader
+        other.description_ = decisions.put(self._require_description(), blocks)
+        other._tokenizer, other._encoder_config = self._tokenizer, self._encoder_config
+        return other
+
+    def states(
+        self, comments: Sequence[str], cache: StateCache, on_progress: Told | None = None
+    ) -> CachedStates:
+        """Give the token states of comments under this classifier's encoder."""
+        network, description = self._fitted_network(), self._require_description()
+        digest = encoder_digest(network.backbone, self._tokenizer, description.prefix)
+        tokens = self.tokenize(comments)
+        return cache.states(network.backbone, digest, comments, tokens, description.pad_id, on_progress)
 
     def _read_definitions(self, source: EncoderSource) -> None:
         """Set the definitions' directions, read by the encoder as its authors published it."""

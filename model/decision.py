@@ -94,6 +94,22 @@ def derive_thresholds(probabilities: Floats, known: Floats, beta: float = 1.0) -
     return thresholds
 
 
+def common_threshold(probabilities: Floats, weight: Floats, beta: float = 1.0) -> float:
+    """Choose one threshold for a code's polarities by the F-beta which calibrated probabilities let expect.
+
+    Parameters
+    ----------
+    probabilities
+        Calibrated, shape (n, n_polarities).
+    weight
+        What share of all comments each stands for, shape (n,).
+    beta
+        As `derive_thresholds` takes it.
+    """
+    found = probabilities[:, None]
+    return _best(*_curves(found, found, weight[:, None], _FINE_GRID), _FINE_GRID, beta)[0]
+
+
 def _curves(
     probabilities: Floats, present: Floats, known: Floats, grid: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -42,6 +42,8 @@ class ModelDescription:
         What makes the network's probabilities mean what they say; None leaves them as they are.
     operating_points
         By name; empty where there was nothing to choose them on, and in models of the first versions.
+    blocks
+        Sizes of the groups in which the codes are scored; one of all where it is empty.
     training
         Facts about how it was made, for people.
     """
@@ -57,6 +59,7 @@ class ModelDescription:
     operating_points: dict[PointName, OperatingPoint] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     prefix: str = ""
+    blocks: tuple[int, ...] = ()
 
     def with_decisions(
         self, calibration: Calibration, points: dict[PointName, OperatingPoint]
@@ -120,6 +123,7 @@ def read_description(folder: Path) -> ModelDescription:
             )
         points = content.get("operating_points", {})
         content["operating_points"] = {name: _read_point(point) for name, point in points.items()}
+        content["blocks"] = tuple(content.get("blocks", ()))
         return ModelDescription(**content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError("the folder holds no reason-code model that can be read", file=folder) from error

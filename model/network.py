@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
 import torch
 from torch import nn
 
@@ -27,6 +30,13 @@ class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-c
         Number of reason codes.
     dropout
         On the input of the polarity units.
+
+    Attributes
+    ----------
+    blocks
+        Sizes of the groups of codes that are scored together. Codes that are added later make a group
+        of their own: products of another shape may differ in their last bits, and nothing may change
+        for the codes that were there before.
     """
 
     def __init__(self, backbone: nn.Module, width: int, n_codes: int, dropout: float = 0.1) -> None:
@@ -39,6 +49,7 @@ class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-c
         self.weight = nn.Parameter(torch.zeros(n_codes, len(POLARITIES), 2 * width))
         self.bias = nn.Parameter(torch.zeros(n_codes, len(POLARITIES)))
         self.dropout = nn.Dropout(dropout)
+        self.blocks: tuple[int, ...] = (n_codes,)
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
@@ -77,16 +88,57 @@ class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-c
         -------
         logits, attention : as `forward` gives them
         """
-        own = definition is None
-        told = self.definition if definition is None else definition
+        if definition is not None:
+            return self._score(states, attention_mask, definition)
+        logits, attention = zip(*self._score_groups(states, attention_mask), strict=True)
+        return joined(logits), joined(attention)
+
+    def probabilities(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give probabilities instead of logits; else as `forward`.
+
+        Each group by itself: torch's sigmoid of a tensor's last few elements may differ in the last bit
+        from that of the others.
+        """
+        states = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        logits, attention = zip(*self._score_groups(states, attention_mask), strict=True)
+        return joined([torch.sigmoid(part) for part in logits]), joined(attention)
+
+    def groups(self) -> list[tuple[torch.Tensor, ...]]:
+        """Give definitions, queries, weights and biases of the codes, by `blocks`."""
+        own = (self.definition, self.query, self.weight, self.bias)
+        if len(self.blocks) == 1:
+            return [own]
+        return [tuple(rows[a:b] for rows in own) for a, b in pairwise(accumulate(self.blocks, initial=0))]
+
+    def _score_groups(
+        self, states: torch.Tensor, attention_mask: torch.Tensor
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [self._score(states, attention_mask, *group) for group in self.groups()]
+
+    def _score(
+        self,
+        states: torch.Tensor,
+        attention_mask: torch.Tensor,
+        told: torch.Tensor,
+        own_query: torch.Tensor | None = None,
+        own_weight: torch.Tensor | None = None,
+        own_bias: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         query, weight = self.reader.queries(told), self.reader.units(told)
-        if own:
-            query, weight = query + self.query, weight + self.weight
+        if own_query is not None and own_weight is not None:
+            query, weight = query + own_query, weight + own_weight
         attention, both = gather(states, attention_mask, query)
         both = self.dropout(both)
         logits = torch.einsum("ncw,cpw->ncp", both, weight.to(states.dtype)).float()
         logits = logits + self.reader.interplay(both, told).float() + self.reader.bias
-        return (logits + self.bias if own else logits), attention
+        return (logits if own_bias is None else logits + own_bias), attention
+
+
+def joined(groups: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Give what was found for each group of codes as one tensor; codes are its second axis."""
+    return groups[0] if len(groups) == 1 else torch.cat(list(groups), dim=1)
 
 
 def gather(

@@ -20,12 +20,12 @@ PointName = Literal["high_precision", "balanced", "high_recall"]
 POINT_NAMES: tuple[PointName, ...] = get_args(PointName)
 BALANCED: PointName = "balanced"
 # What recall is worth beside precision: F-beta with the beta of each point.
-_BETA: dict[PointName, float] = {"high_precision": 1 / 3, "balanced": 1.0, "high_recall": 3.0}
+BETA: dict[PointName, float] = {"high_precision": 1 / 3, "balanced": 1.0, "high_recall": 3.0}
 
 _FOLDS = 5
 # Counts of a few comments are drawn towards what the probabilities let one expect, as if that had been seen
 # this often: nearest to later comments on every measured set (see ``docs/quality.md``).
-_PRIOR_COUNT = 30.0
+PRIOR_COUNT = 30.0
 
 
 def point_named(name: str) -> PointName:
@@ -108,10 +108,10 @@ def choose_operating_points(
     points: dict[PointName, OperatingPoint] = {}
     folds = _folds(probabilities, present, known)
     for name in POINT_NAMES:
-        thresholds = derive_thresholds(calibrated, known, _BETA[name])
+        thresholds = derive_thresholds(calibrated, known, BETA[name])
         if untold is not None:
             _set_untold(thresholds, np.asarray(untold), calibrated, known, name)
-        counts = sum((_counts(fold, _BETA[name]) for fold in folds), np.zeros((5, len(codes))))
+        counts = sum((_counts(fold, BETA[name]) for fold in folds), np.zeros((5, len(codes))))
         points[name] = OperatingPoint(
             tuple(tuple(round(float(value), 6) for value in row) for row in thresholds),
             _expect(counts.sum(axis=1)),
@@ -189,7 +189,7 @@ def _expect(counts: Doubles) -> Expectation:
     hits, tags, mentions, likely_hits, likely_mentions = (float(count) for count in counts)
     precision = recall = None
     if tags:
-        precision = round((hits + _PRIOR_COUNT * likely_hits / tags) / (tags + _PRIOR_COUNT), 4)
+        precision = round((hits + PRIOR_COUNT * likely_hits / tags) / (tags + PRIOR_COUNT), 4)
     if likely_mentions:
-        recall = round((hits + _PRIOR_COUNT * likely_hits / likely_mentions) / (mentions + _PRIOR_COUNT), 4)
+        recall = round((hits + PRIOR_COUNT * likely_hits / likely_mentions) / (mentions + PRIOR_COUNT), 4)
     return Expectation(precision, recall, int(mentions))

@@ -58,8 +58,9 @@ def predict_network(
     with torch.inference_mode(), autocast(device, precision):
         for batch in length_batches(lengths, tokens=4096):
             ids, mask = pad([comments[i] for i in batch], pad_id, stepped=True)
-            logits, looked = network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
-            probabilities[batch] = torch.sigmoid(logits).cpu().numpy()
+            comment = torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+            likely, looked = network.probabilities(*comment)
+            probabilities[batch] = likely.cpu().numpy()
             weights = looked.float().cpu().numpy()
             for place, i in enumerate(batch):
                 attention[i] = weights[place, :, : lengths[i]]

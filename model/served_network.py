@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from model.network import ReasonCodeNetwork, gather
+from model.network import ReasonCodeNetwork, gather, joined
 
 
 class ServedNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-checked here: see pyproject
@@ -42,16 +42,27 @@ class ServedNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-check
         contribution : tensor of shape (n, n_codes, n_polarities, tokens)
             In logits; 0 on padding.
         """
-        network, told = self.network, self.network.definition
+        network = self.network
         states = network.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         logits, _ = network.score(states, attention_mask)
-        attention, both = gather(states, attention_mask, network.reader.queries(told) + network.query)
-        units = network.reader.units(told) + network.weight
-        on_gathered, on_mean = (units + network.reader.interplay_units(both, told)).chunk(2, dim=-1)
+        parts = [self._contribution(states, attention_mask, *group[:3]) for group in network.groups()]
+        return logits, joined(parts)
+
+    def _contribution(
+        self,
+        states: torch.Tensor,
+        attention_mask: torch.Tensor,
+        told: torch.Tensor,
+        own_query: torch.Tensor,
+        own_weight: torch.Tensor,
+    ) -> torch.Tensor:
+        reader = self.network.reader
+        attention, both = gather(states, attention_mask, reader.queries(told) + own_query)
+        units = reader.units(told) + own_weight
+        on_gathered, on_mean = (units + reader.interplay_units(both, told)).chunk(2, dim=-1)
         share = attention_mask.to(states.dtype) / attention_mask.sum(1, keepdim=True).to(states.dtype)
         contribution = attention.unsqueeze(2) * _project(on_gathered, states)
-        contribution = contribution + share[:, None, None] * _project(on_mean, states)
-        return logits, contribution
+        return contribution + share[:, None, None] * _project(on_mean, states)
 
 
 def _project(units: torch.Tensor, states: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ kept as what it adds to the official weights: for each matrix a product of two t
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,14 +59,16 @@ class Starter:
         network.reader.load_state_dict({name: value.float() for name, value in self.reader.items()})
 
     def write(self, path: Path) -> None:
-        """Write the starter as safetensors in half precision."""
+        """Write the starter as safetensors in half precision; the file appears when it is whole."""
         tensors = {"centre": self.centre.float()}
         tensors |= {f"reader.{name}": value.half() for name, value in self.reader.items()}
         for name, parts in self.changes.items():
             tensors |= {f"change.{i}.{name}": part.half() for i, part in enumerate(parts)}
         about = {"encoder_sha256": self.encoder_sha256, "thresholds": json.dumps(self.thresholds)}
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({n: t.contiguous() for n, t in tensors.items()}, str(path), metadata=about)
+        unfinished = path.with_suffix(".part")
+        save_file({n: t.contiguous() for n, t in tensors.items()}, str(unfinished), metadata=about)
+        os.replace(unfinished, path)
 
 
 def starter_between(

@@ -1,5 +1,6 @@
 """Processes that share a fit: alone nothing changes; two end with the same weights, and one speaks."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from data.settings import Settings
 from model.devices import Processes, processes
+from training.registration import list_versions
 
 ROOT = Path(__file__).resolve().parent.parent
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -106,3 +109,16 @@ def test_two_processes_end_with_the_same_weights(files, tiny_encoder, tmp_path):
     first, second = (load_file(tmp_path / f"{i}.safetensors") for i in range(2))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
+def test_one_of_two_processes_registers_and_speaks(files, tiny_encoder, tmp_path):
+    command = ("-m", "whyscore", "train", files / "annotations.jsonl", "--taxonomy", files / "taxonomy.yaml")
+    done = launch(*command, "--encoder", tiny_encoder, "--epochs", "1", "--json", home=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout)
+    assert told["model"] == "models:/reason-codes/1"
+    assert told["training"]["processes"] == 2
+    (version,) = list_versions(Settings(home=tmp_path))
+    assert version.champion
+    assert not list((tmp_path / "unfinished").glob("*"))

@@ -1,5 +1,8 @@
 """The starter: what training changed, kept thin, and only for the encoder that it was made from."""
 
+import json
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,7 @@ from data.errors import ModelError
 from data.starter_corpus import CorpusDomain
 from model.classifier import ReasonCodeClassifier
 from model.encoder import OFFICIAL_SHA256, load_backbone, resolve_encoder
+from model.fitting import FitSettings
 from model.network import ReasonCodeNetwork
 from model.starter import (
     SHIPPED,
@@ -18,6 +22,8 @@ from model.starter import (
     starter_between,
     starter_path,
 )
+from training.starter import make_starter
+from whyscore.cli import main
 
 
 @pytest.fixture
@@ -150,3 +156,43 @@ def domains(annotations, taxonomy, targets):
         CorpusDomain(name, taxonomy, comments[rows], tuple(targets[rows]))
         for name, rows in (("shops", slice(0, 200)), ("gym-chain", slice(200, 260)))
     ]
+
+
+def test_a_starter_reads_definitions_better_than_the_bare_encoder(domains, tiny_encoder):
+    plan = FitSettings(epochs=24, batch_size=16, encoder_rate=1e-3, head_rate=2.5e-3, average=0.98, threads=1)
+    told = []
+    starter, figures = make_starter(
+        str(tiny_encoder), plan, domains=domains, max_tokens=64, on_progress=lambda *x: told.append(x)
+    )
+    assert told[-1][0] == told[-1][1] == len(told)
+    assert (figures.domains, figures.codes) == (1, 3)
+    assert starter.thresholds == figures.thresholds
+    _, before = make_starter(str(tiny_encoder), FitSettings(epochs=0), domains=domains, max_tokens=64)
+    assert figures.micro_f1 > before.micro_f1 + 0.2
+
+
+def test_the_command_keeps_it_where_trainings_find_it(domains, tiny_encoder, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("training.starter.read_corpus", lambda: domains)
+    monkeypatch.setenv("WHYSCORE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WHYSCORE_THREADS", "1")
+    monkeypatch.setenv("WHYSCORE_MAX_TOKENS", "64")
+
+    def whyscore(*arguments):
+        monkeypatch.setattr(sys, "argv", ["whyscore", "starter", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    code, out, _ = whyscore("--encoder", tiny_encoder, "--epochs", "1", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["held_out"]["codes"] == 3
+    find_starter.cache_clear()
+    assert find_starter(told["encoder_sha256"], tmp_path / "home") is not None
+    code, out, err = whyscore("--encoder", tiny_encoder, "--epochs", "1", "-o", tmp_path / "own.safetensors")
+    assert (code, out) == (0, "")
+    assert "micro-F1" in err
+    assert read_starter(tmp_path / "own.safetensors").encoder_sha256 == told["encoder_sha256"]
+    code, _, err = whyscore("--encoder", tiny_encoder, "-o", tmp_path / "own.pt")
+    assert code == 2
+    assert ".safetensors" in err

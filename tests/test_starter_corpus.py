@@ -4,8 +4,11 @@ import collections
 
 import pytest
 
+from data.annotations import read_annotations
+from data.sample import sample_path
 from data.starter_corpus import FOLDER, read_corpus, read_domain
-from data.text import text_hash
+from data.taxonomy import read_taxonomy
+from data.text import normalise, text_hash
 from training.starter import HELD_OUT
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -40,6 +43,16 @@ def test_a_domain_reads_and_its_codes_have_definitions(corpus, name):
 def test_no_text_stands_twice_within_a_domain(corpus, name):
     counts = collections.Counter(text_hash(comment) for comment in corpus[name].comments)
     assert [count for count in counts.values() if count > 1] == []
+
+
+def test_no_text_of_the_sample_is_in_the_corpus(corpus):
+    """But for what everybody writes, such as "love it"."""
+    taxonomy = read_taxonomy(sample_path("taxonomy.yaml"))
+    rows = read_annotations(sample_path("annotations.jsonl"), taxonomy)
+    sample = {normalise(row.comment) for row in rows}
+    seen = {normalise(comment) for domain in corpus.values() for comment in domain.comments}
+    assert len(sample) > 1000
+    assert [text for text in seen & sample if len(text.split()) > 4] == []
 
 
 def test_a_domain_reads_from_any_two_files(files):

@@ -141,8 +141,9 @@ def _summary(
             "device": result.device,
             "processes": result.processes,
         }
-    plan = dataclasses.asdict(classifier.settings)
-    return facts | {f"fit_{name}": value for name, value in plan.items() if name != "precision"}
+        plan = dataclasses.asdict(classifier.settings)
+        facts |= {f"fit_{name}": value for name, value in plan.items() if name != "precision"}
+    return facts
 
 
 def _metrics(evaluation: Evaluation) -> dict[str, float]:

@@ -59,12 +59,48 @@ def train(
     promote: Annotated[
         bool, typer.Option("--promote/--no-promote", help="Make the new version the champion.")
     ] = True,
+    base: Annotated[
+        str | None,
+        typer.Option("--from", help="A model to take further under its own encoder: folder or MLflow URI."),
+    ] = None,
+    new_codes: Annotated[
+        bool, typer.Option("--new-codes", help="With --from: fit codes that it lacks; all else stays.")
+    ] = False,
+    head_only: Annotated[
+        bool, typer.Option("--head-only", help="With --from: fit every code anew; the encoder stays.")
+    ] = False,
+    reader: Annotated[
+        bool, typer.Option("--reader", help="With --head-only: fit the definition reader too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a reason-code model and register it."""
+    from whyscore.refit_commands import refit_options, run_refit
     from whyscore.training_commands import run_training
 
+    refit = refit_options(base, new_codes, head_only, reader, annotations, encoder)
+    if refit is not None:
+        run_refit(refit, taxonomy, seed, promote, as_json, read_settings())
+        return
     run_training(annotations, taxonomy, encoder, seed, epochs, promote, as_json, read_settings())
+
+
+@app.command()
+def starter(
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="Folder or Hugging Face id; default the packaged one.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .safetensors file instead of the home folder.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, max=100)] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Teach an encoder to read definitions, on comments of many taxonomies; trainings start there."""
+    from whyscore.refit_commands import run_starter
+
+    run_starter(encoder, output, seed, epochs, as_json, read_settings())
 
 
 @app.command()

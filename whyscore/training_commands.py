@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.errors import MissingExtraError
 from data.settings import Settings
 from whyscore.terminal import print_json, print_table, progress_bar, say
+
+if TYPE_CHECKING:
+    from training.release import TrainedModel
 
 
 def run_training(
@@ -23,25 +26,43 @@ def run_training(
     settings: Settings,
 ) -> None:
     """Train, register, and show what the new version reaches on its held-out part."""
+    need_torch()
+    from model.devices import part_ways, processes
+    from model.fitting import FitSettings
+    from training.pipeline import lend_hand, train
+
+    fit = FitSettings(seed=seed, epochs=epochs)
     try:
-        import torch  # noqa: F401  # the command needs it; say so before anything else
+        if not processes().is_main:
+            lend_hand(annotations, taxonomy, settings, encoder=encoder, fit=fit)
+            return
+        start = time.monotonic()
+        with progress_bar("Fine-tuning") as tell:
+            trained = train(
+                annotations,
+                taxonomy,
+                settings,
+                encoder=encoder,
+                fit=fit,
+                make_champion=promote,
+                on_progress=lambda p: tell(p.step, p.steps, f"epoch {p.epoch}  loss {p.loss:.3f}"),
+                on_stage=lambda stage: None if as_json else say(f"{stage} ..."),
+            )
+    finally:
+        part_ways()
+    show_training(trained, time.monotonic() - start, as_json, settings)
+
+
+def need_torch() -> None:
+    """Raise `MissingExtraError` where torch is not installed, before anything else is done."""
+    try:
+        import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("training", "train") from error
-    from model.fitting import FitSettings
-    from training.pipeline import train
 
-    start = time.monotonic()
-    with progress_bar("Fine-tuning") as tell:
-        trained = train(
-            annotations,
-            taxonomy,
-            settings,
-            encoder=encoder,
-            fit=FitSettings(seed=seed, epochs=epochs),
-            make_champion=promote,
-            on_progress=lambda p: tell(p.step, p.steps, f"epoch {p.epoch}  loss {p.loss:.3f}"),
-            on_stage=lambda stage: None if as_json else say(f"{stage} ..."),
-        )
+
+def show_training(trained: TrainedModel, seconds: float, as_json: bool, settings: Settings) -> None:
+    """Show what a new version reaches on its held-out part."""
     figures = trained.evaluation.to_dict()
     uri = f"models:/{settings.model_name}/{trained.registered.version}"
     if as_json:
@@ -49,7 +70,7 @@ def run_training(
             {
                 "model": uri,
                 "champion": trained.registered.champion,
-                "seconds": round(time.monotonic() - start, 1),
+                "seconds": round(seconds, 1),
                 "training": trained.summary,
                 "evaluation": figures,
             }
