@@ -34,7 +34,7 @@ from model.comment_tagger import CommentTagger
 from model.decision import decide
 from model.evidence import clauses, find_evidence
 from model.registry import find_model
-from training.pipeline import SEEN
+from training.release import SEEN
 
 Span = tuple[int, int]
 _WORD = re.compile(r"\w+(?:['’]\w+)*")  # people type both apostrophes

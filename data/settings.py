@@ -34,7 +34,18 @@ class Settings(BaseSettings):
     threads: int | None = Field(
         None,
         ge=1,
-        description="Threads for tagging and training; all cores where it is not set.",
+        description="Threads for tagging, training and ranking; all cores where it is not set.",
+    )
+    memory_mb: int = Field(
+        1024,
+        ge=64,
+        description="Memory for the database that ranks a Parquet file, in MB; beyond it, work goes to "
+        "temporary files (TMPDIR).",
+    )
+    manifest_key: Path | None = Field(
+        None,
+        description="File with the key of the hashes in manifests; manifest.key in the home folder, made "
+        "when first needed, where it is not set.",
     )
     max_tokens: int = Field(
         256, ge=16, le=512, description="Comments are read up to this many tokens; nearly all are shorter."

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from data.annotations import POLARITIES, Polarity
 from data.cells import defuse, parse_number, tidy_name, whole_text
@@ -18,11 +18,15 @@ from data.responses import FIELDS, RESERVED, Response, parse_response, restored
 from data.scale import NPS, Scale
 from data.tables import Row, read_rows, table_format
 
+if TYPE_CHECKING:
+    import pyarrow
+
 Status = Literal["tagged", "uncoded", "no_comment", "error"]
 STATUSES: tuple[Status, ...] = ("tagged", "uncoded", "no_comment", "error")
 TAG_FIELDS = RESERVED
 COLUMNS = FIELDS + TAG_FIELDS
 _CHUNK = 4096
+_ROW_GROUP = 131_072  # rows of Parquet that lie together; small groups are slow to read and pack badly
 _OUTPUT = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
 __all__ = [
@@ -34,6 +38,8 @@ __all__ = [
     "Tag",
     "TaggedResponse",
     "defuse",
+    "parquet_schema",
+    "parse_tagged",
     "read_tags",
     "write_tags",
 ]
@@ -120,10 +126,17 @@ def read_tags(path: str | Path, *, scale: Scale = NPS) -> Iterator[TaggedRespons
                 row=row.number,
                 column="tags",
             )
-        yield _parse_tagged(restored(row) if guarded else row, path, scale, seen)
+        yield parse_tagged(restored(row) if guarded else row, path, scale, seen)
 
 
-def _parse_tagged(row: Row, path: str | Path, scale: Scale, seen: Counter[str]) -> TaggedResponse:
+def parse_tagged(row: Row, path: str | Path, scale: Scale, seen: Counter[str]) -> TaggedResponse:
+    """Read one row of a tags file; `seen` counts equal rows without an id.
+
+    Raises
+    ------
+    InputError
+        Names file, row and column of what cannot be understood.
+    """
     cells = row.cells
 
     def wrong(column: str, message: str) -> InputError:
@@ -196,7 +209,8 @@ def write_tags(rows: Iterable[TaggedResponse], path: str | Path, segments: Seque
     Parameters
     ----------
     rows
-        May be a stream; 4,096 are held at a time. Lone surrogates are written as U+FFFD.
+        May be a stream; 4,096 are held at a time (131,072 for Parquet). Lone surrogates are written as
+        U+FFFD.
     path
         Written in place: give a temporary name and rename it where readers must never see a part.
     segments
@@ -287,39 +301,45 @@ class _CsvTable:
         self.file.close()
 
 
+def parquet_schema(segments: Sequence[str]) -> pyarrow.Schema:
+    """Give the columns of a Parquet tags file, of which `segments` are texts."""
+    import pyarrow as pa
+
+    evidence = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("text", pa.string())]))
+    tag = pa.struct(
+        [
+            ("code", pa.string()),
+            ("polarity", pa.string()),
+            ("probability", pa.float64()),
+            ("evidence", evidence),
+        ]
+    )
+    return pa.schema(
+        [
+            ("response_id", pa.string()),
+            ("score", pa.float64()),
+            ("comment", pa.string()),
+            ("responded_at", pa.timestamp("us", tz="UTC")),
+            ("respondent_id", pa.string()),
+            ("weight", pa.float64()),
+            *((name, pa.string()) for name in segments),
+            ("status", pa.string()),
+            ("tags", pa.list_(tag)),
+            ("model", pa.string()),
+            ("taxonomy_version", pa.int64()),
+            ("error", pa.string()),
+        ]
+    )
+
+
 class _ParquetTable:
     def __init__(self, path: Path, segments: Sequence[str]) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        text = [(name, pa.string()) for name in segments]
-        evidence = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("text", pa.string())]))
-        tag = pa.struct(
-            [
-                ("code", pa.string()),
-                ("polarity", pa.string()),
-                ("probability", pa.float64()),
-                ("evidence", evidence),
-            ]
-        )
-        self.schema = pa.schema(
-            [
-                ("response_id", pa.string()),
-                ("score", pa.float64()),
-                ("comment", pa.string()),
-                ("responded_at", pa.timestamp("us", tz="UTC")),
-                ("respondent_id", pa.string()),
-                ("weight", pa.float64()),
-                *text,
-                ("status", pa.string()),
-                ("tags", pa.list_(tag)),
-                ("model", pa.string()),
-                ("taxonomy_version", pa.int64()),
-                ("error", pa.string()),
-            ]
-        )
+        self.schema = parquet_schema(segments)
         self.segments = segments
         self.writer = pq.ParquetWriter(path, self.schema, compression="zstd")
+        self.waiting: list[Any] = []
 
     def write(self, rows: Sequence[TaggedResponse]) -> None:
         import pyarrow as pa
@@ -331,7 +351,19 @@ class _ParquetTable:
             record |= {"responded_at": row.response.responded_at, "score": row.response.score}
             records.append(record | {"weight": row.response.weight})
         if records:
-            self.writer.write_table(pa.Table.from_pylist(records, schema=self.schema))
+            self.waiting.append(pa.Table.from_pylist(records, schema=self.schema))
+        if sum(table.num_rows for table in self.waiting) >= _ROW_GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        import pyarrow as pa
+
+        if self.waiting:
+            self.writer.write_table(pa.concat_tables(self.waiting), row_group_size=_ROW_GROUP)
+            self.waiting.clear()
 
     def close(self) -> None:
-        self.writer.close()
+        try:
+            self.flush()
+        finally:
+            self.writer.close()

@@ -11,9 +11,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from model.correction import AuditedRows, CorrectionSums
 from model.group_sums import counts_by, sums_by, sums_by_pair
 from model.hierarchy import Hierarchy
 from model.leave_one_out import MentionSums
+from model.loss_shares import BUCKETS, LossShares, column_names, places_of
 from model.mentions import ScoredResponses
 from model.metric import LossSums
 from model.points_lost import ContributionSums
@@ -21,8 +23,7 @@ from model.points_lost import ContributionSums
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-BUCKETS = ("uncoded", "no_comment")
-"""Where the loss goes that no code explains: a comment without a (non-praised) code, and no comment."""
+__all__ = ["BUCKETS", "BaseCounts", "CauseSums"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ class CauseSums:
         The weighted contributions of the lowest and of the middle class, shape (k, 2).
     praised
         Responses that praise the column, shape (k,); for ``uncoded``: that only praise.
+    correction
+        What an audit adds to all of it (section D); None without one.
     """
 
     hierarchy: Hierarchy
@@ -105,9 +108,12 @@ class CauseSums:
     alone: Floats
     by_class: Floats
     praised: Ints
+    correction: CorrectionSums | None = None
 
     @classmethod
-    def of(cls, responses: ScoredResponses, hierarchy: Hierarchy) -> CauseSums:
+    def of(
+        cls, responses: ScoredResponses, hierarchy: Hierarchy, audited: AuditedRows | None = None
+    ) -> CauseSums:
         """Sum over responses.
 
         Parameters
@@ -115,10 +121,14 @@ class CauseSums:
         responses
             The scored responses.
         hierarchy
-            Holds every code of the responses, and may hold more.
+            Holds every code of the responses (and of the audit), and may hold more.
+        audited
+            What people said of some of them, where an audit drew any. Where the other sums come from
+            elsewhere, `CorrectionSums.of` takes the responses of audited people alone, and
+            ``dataclasses.replace(sums, correction=...)`` puts them in.
         """
-        k = len(hierarchy.codes) + len(BUCKETS) + len(hierarchy.parents)
-        pairs = _Pairs.of(responses, hierarchy)
+        k = len(column_names(hierarchy))
+        pairs = LossShares.of_responses(responses, hierarchy)
         weight, loss = responses.weight[pairs.rows], responses.loss[pairs.rows]
         weighted = weight * loss * pairs.share
         alone = weight * loss * (pairs.share == 1.0)
@@ -145,6 +155,7 @@ class CauseSums:
                 [sums_by(pairs.columns, weighted * part, k) for part in (worst, ~worst)], axis=1
             ),
             praised=_praised(responses, hierarchy, pairs),
+            correction=None if audited is None else CorrectionSums.of(responses, hierarchy, audited),
         )
 
     def __add__(self, other: CauseSums) -> CauseSums:
@@ -160,38 +171,15 @@ class CauseSums:
             alone=self.alone + other.alone,
             by_class=self.by_class + other.by_class,
             praised=self.praised + other.praised,
+            correction=_either(self.correction, other.correction),
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    """Distinct pairs of a response of weight above 0 and a column, with the column's share of its loss."""
-
-    rows: Ints
-    columns: Ints
-    share: Floats
-    silent: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, responses: ScoredResponses, hierarchy: Hierarchy) -> _Pairs:
-        rows, codes = responses.mention_rows, _places(responses, hierarchy)[responses.mention_codes]
-        sizes = counts_by(rows, responses.n)
-        silent = sizes == 0
-        bucket_rows = np.flatnonzero(silent)
-        buckets = len(hierarchy.codes) + np.where(responses.commented[bucket_rows], 0, 1)
-        parent_rows, parents, held = hierarchy.lift(rows, codes)
-        all_rows = np.concatenate([rows, bucket_rows, parent_rows])
-        columns = np.concatenate([codes, buckets, len(hierarchy.codes) + len(BUCKETS) + parents])
-        held = np.concatenate([np.ones(rows.size + bucket_rows.size), held])
-        counted = responses.weight[all_rows] > 0
-        share = held / np.maximum(1, sizes[all_rows])
-        return cls(all_rows[counted], columns[counted], share[counted], silent)
-
-
-def _places(responses: ScoredResponses, hierarchy: Hierarchy) -> Ints:
-    """Give the position in the hierarchy of each code of the responses."""
-    place = {code: position for position, code in enumerate(hierarchy.codes)}
-    return np.array([place[code] for code in responses.codes], dtype=np.int64)
+def _either(one: CorrectionSums | None, other: CorrectionSums | None) -> CorrectionSums | None:
+    """Add two corrections; a part in which nothing was audited has none."""
+    if one is None or other is None:
+        return one or other
+    return one + other
 
 
 def _by_person(responses: ScoredResponses) -> tuple[Ints, Floats]:
@@ -210,11 +198,11 @@ def _by_person(responses: ScoredResponses) -> tuple[Ints, Floats]:
     return people, np.stack([sums_by(person, part, known.size) for part in (weight, weight * loss)], axis=1)
 
 
-def _praised(responses: ScoredResponses, hierarchy: Hierarchy, pairs: _Pairs) -> Ints:
+def _praised(responses: ScoredResponses, hierarchy: Hierarchy, pairs: LossShares) -> Ints:
     """Count the responses that praise each column."""
     counted = responses.weight[responses.praise_rows] > 0
     rows = responses.praise_rows[counted]
-    codes = _places(responses, hierarchy)[responses.praise_codes[counted]]
+    codes = places_of(responses.codes, hierarchy)[responses.praise_codes[counted]]
     _, parents, _ = hierarchy.lift(rows, codes)
     only = int(pairs.silent[np.unique(rows)].sum())
     by_code = counts_by(codes, len(hierarchy.codes))

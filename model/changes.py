@@ -17,9 +17,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from model.contrasts import Design, Partition, Size, gap, normal_scores, slope
+from model.contrasts import LEVEL, Design, Partition, Size, gap, normal_scores, slope
 from model.contributions import SHOWN, Contributions
-from model.false_discovery import q_values
+from model.false_discovery import level_when_picked, q_values
 from model.group_sums import counts_by
 from model.mentions import ScoredResponses
 from model.periods import WEEK
@@ -69,8 +69,9 @@ class Change:
         (step, trend).
     points, low, high, se
         Spike: inside minus outside. Step: after minus before. Trend: the last minus the first week, as
-        fitted. In points, with the 95% interval and the standard error, clustered by respondent; as if
-        the weeks had been known beforehand.
+        fitted. In points, with the interval and the standard error, clustered by respondent; as if the
+        weeks had been known beforehand, but as much wider as it takes for 95% of the flagged codes' to
+        hold, picked as they are (`model.false_discovery.level_when_picked`).
     p_value, q_value
         Of no change at all, the search over shapes and weeks taken into account; and the least false
         discovery rate over the codes at which it is flagged.
@@ -136,21 +137,30 @@ def find_changes(responses: ScoredResponses, *, q: float = 0.10, seed: int = 0) 
     series = _Series.of(weeks, contributions)
     if not series.shapes:
         return []
-    changes = [change for change in _fitted(contributions, series, seed) if change.q_value <= q]
+    changes = _flagged(contributions, series, seed, q)
     return sorted(changes, key=lambda change: (-round(abs(change.points), 9), change.code))
 
 
-def _fitted(contributions: Contributions, series: _Series, seed: int) -> list[Change]:
-    """Give the best fit of every code."""
+def _flagged(contributions: Contributions, series: _Series, seed: int, q: float) -> list[Change]:
+    """Give the best fit of every code that is flagged."""
     worth = series.design.scores(contributions, series.partition) ** 2 - series.price
     best = worth.argmax(axis=1).tolist()
-    sizes = [_measure(contributions, series, code, fit) for code, fit in enumerate(best)]
     p_values = [
-        series.p_value(contributions, code, float(worth[code, best[code]]), seed) if shown else 1.0
-        for code, (_, shown) in enumerate(sizes)
+        series.p_value(contributions, code, float(worth[code, fit]), seed)
+        if _measure(contributions, series, code, fit)[1]
+        else 1.0
+        for code, fit in enumerate(best)
     ]
-    columns = zip(contributions.codes, best, sizes, p_values, q_values(p_values).tolist(), strict=True)
-    return [_change(code, series, fit, size, p, rate) for code, fit, (size, _), p, rate in columns]
+    rates = q_values(p_values)
+    flagged = np.flatnonzero(rates <= q).tolist()
+    level = level_when_picked(len(flagged), len(best))
+    found = []
+    for code in flagged:
+        size, _ = _measure(contributions, series, code, best[code], level)
+        found.append(
+            _change(contributions.codes[code], series, best[code], size, p_values[code], float(rates[code]))
+        )
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,13 +317,15 @@ def _steps(counts: Ints) -> Iterator[tuple[Shape, int, int]]:
             yield "step", first, counts.size - 1
 
 
-def _measure(contributions: Contributions, series: _Series, code: int, fit: int) -> tuple[Size, bool]:
+def _measure(
+    contributions: Contributions, series: _Series, code: int, fit: int, confidence: float = LEVEL
+) -> tuple[Size, bool]:
     """Give the size of a fit, and whether enough people are behind it to show it."""
     level, first, last = series.partition.level, series.first[fit], series.last[fit]
     if series.shapes[fit] == "trend":
         weeks = np.array([(day - series.monday[0]).days / 7 for day in series.monday])
-        return slope(contributions, code, weeks[level], float(weeks[-1])), True
-    found = gap(contributions, code, (level >= first) & (level <= last))
+        return slope(contributions, code, weeks[level], float(weeks[-1]), confidence), True
+    found = gap(contributions, code, (level >= first) & (level <= last), confidence)
     people = found.respondents if found.size.points > 0 else found.respondents_outside
     return found.size, people >= SHOWN and bool(np.isfinite([found.size.low, found.size.high]).all())
 
@@ -326,7 +338,7 @@ def _change(code: str, series: _Series, fit: int, size: Size, p_value: float, q_
     until = end + timedelta(days=6)
     when = {
         "spike": f"from {start} to {until}",
-        "step": f"from {start} on",
+        "step": f"since {start}",
         "trend": f"little by little from {start} to {until}",
     }[shape]
     return Change(

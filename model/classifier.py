@@ -20,12 +20,13 @@ from data.text import normalise
 from model.decision import decide
 from model.definitions import mean_directions, sample_centre
 from model.description import ModelDescription, read_description
-from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_encoder
+from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_encoder, token_limit
 from model.fitting import CheckpointPlace, FitResult, FitSettings, Fold, Progress, fit_network
 from model.labels import LabelSpace
 from model.network import ReasonCodeNetwork
 from model.operating_points import BALANCED, PointName, choose_operating_points
 from model.prediction import predict_network
+from model.prompts import comment_prefix
 from model.starter import Starter, directions
 from model.tokens import TokenizedComment, tokenize
 
@@ -125,15 +126,12 @@ class ReasonCodeClassifier:
             untold = None if self.starter is None else self.starter.thresholds
             decisions = choose_operating_points(probabilities, *parts, self.labels.codes, untold)
             self.description_ = self._require_description().with_decisions(*decisions)
-        else:
-            thresholds = np.full(self.labels.shape, 0.5)
-            self.description_ = self._require_description().with_thresholds(thresholds)
         return self
 
     def tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:
         """Tokenize comments as the network reads them."""
         self._fitted_network()
-        return tokenize(self._tokenizer, comments)
+        return tokenize(self._tokenizer, comments, self._require_description().prefix)
 
     def predict_proba(self, comments: Sequence[str]) -> NDArray[np.float32]:
         """Give the calibrated probability of every pair, shape (n_comments, n_codes, n_polarities)."""
@@ -208,10 +206,9 @@ class ReasonCodeClassifier:
         backbone = load_backbone(source.folder, pretrained=True)
         config = backbone.config
         self._encoder_config = json.loads(config.to_json_string(use_diff=False))
-        limit = min(self.max_tokens, getattr(config, "max_position_embeddings", self.max_tokens))
+        limit = token_limit(backbone, self.max_tokens)
         self._tokenizer = load_tokenizer(source.folder, limit)
         self.network_ = ReasonCodeNetwork(backbone, config.hidden_size, len(self.labels.codes))
-        self._read_definitions(source)
         self.description_ = ModelDescription(
             codes=self.labels.codes,
             encoder=source.name,
@@ -219,10 +216,12 @@ class ReasonCodeClassifier:
             width=config.hidden_size,
             max_tokens=limit,
             pad_id=int(getattr(config, "pad_token_id", None) or 0),
+            prefix=comment_prefix(source),
         )
+        self._read_definitions(source)
         if self.starter is not None:
-            thresholds = np.tile(self.starter.thresholds, (len(self.labels.codes), 1))
-            self.description_ = self.description_.with_thresholds(thresholds)
+            thresholds = (self.starter.thresholds,) * len(self.labels.codes)
+            self.description_ = dataclasses.replace(self.description_, thresholds=thresholds)
         self.network_.eval()
         return self
 
@@ -231,17 +230,17 @@ class ReasonCodeClassifier:
         network = self._fitted_network()
         if self.starter is not None and self.starter.encoder_sha256 != source.sha256:
             raise ModelError("the starter was made for another encoder", file=source.folder)
-        means = mean_directions(network.backbone, self._tokenizer, self.definitions)
-        if self.starter is not None:
-            centre = self.starter.centre
-        else:
-            centre = sample_centre(network.backbone, self._tokenizer)
+        reading = (network.backbone, self._tokenizer)
+        prefix = self._require_description().prefix
+        means = mean_directions(*reading, self.definitions, prefix)
+        centre = self.starter.centre if self.starter is not None else sample_centre(*reading, prefix)
+        network.centre.copy_(centre)
         network.definition.copy_(directions(means, centre))
         if self.starter is not None:
             self.starter.apply(network)
 
     def _fold(self, comments: Sequence[str], targets: Sequence[Target]) -> Fold:
-        return Fold(tokenize(self._tokenizer, comments), *self.labels.encode(targets))
+        return Fold(self.tokenize(comments), *self.labels.encode(targets))
 
     def _with_definitions_kept(self, fold: Fold) -> Fold:
         """Let codes that nobody annotated keep what the starter reads from their definitions.

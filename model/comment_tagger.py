@@ -72,7 +72,7 @@ class CommentTagger:
 
     def tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:
         """Tokenize comments as the network reads them."""
-        return tokenize(self.tokenizer, comments)
+        return tokenize(self.tokenizer, comments, self.description.prefix)
 
     def probabilities(self, comments: Sequence[str]) -> NDArray[np.float32]:
         """Give the calibrated probability of every pair, shape (n_comments, n_codes, n_polarities)."""

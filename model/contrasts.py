@@ -27,20 +27,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 from scipy.special import ndtr
 
 from model.contributions import Contributions, Moments
 from model.group_sums import counts_by, sums_by
-from model.points_lost import mean_interval, student_quantile
+from model.points_lost import mean_interval, uneven_quantile
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 LEVEL = 0.95
-"""The confidence level of every interval."""
+"""The confidence level of an interval that nobody picked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +195,7 @@ class Size:
     se: float
 
 
-def slope(contributions: Contributions, code: int, x: Floats, span: float) -> Size:
+def slope(contributions: Contributions, code: int, x: Floats, span: float, level: float = LEVEL) -> Size:
     """Give ``span`` times the weighted least-squares slope of a code's contributions on x, in points.
 
     Parameters
@@ -206,6 +206,8 @@ def slope(contributions: Contributions, code: int, x: Floats, span: float) -> Si
         Of each response, shape (n,); not constant.
     span
         The difference in x that the result stands for.
+    level
+        The confidence level of the interval, between 0 and 1.
     """
     weight, person, value = contributions.weight, contributions.person, _dense(contributions, code)
     centred = x - float(weight @ x) / float(weight.sum())
@@ -215,7 +217,11 @@ def slope(contributions: Contributions, code: int, x: Floats, span: float) -> Si
     people = int(person.max()) + 1
     influence = sums_by(person, lever * residual, people)
     error = float(influence @ influence * people / (people - 1)) ** 0.5 * 100.0 * abs(span)
-    points, reach = 100.0 * span * found, student_quantile(people, LEVEL) * error
+    held, lost = sums_by(person, weight, people), sums_by(person, weight * value, people)
+    behind = float(lost.sum()) ** 2 / max(float(lost @ lost), 1e-300)
+    effective = float(held.sum()) ** 2 / float(held @ held)
+    t = uneven_quantile(behind, respondents=people, effective_n=effective, level=level)
+    points, reach = 100.0 * span * found, float(t) * error
     return Size(points, points - reach, points + reach, error)
 
 
@@ -243,7 +249,7 @@ class Gap:
     respondents_outside: int
 
 
-def gap(contributions: Contributions, code: int, inside: Bools) -> Gap:
+def gap(contributions: Contributions, code: int, inside: Bools, level: float = LEVEL) -> Gap:
     """Compare the points lost to a code inside a part with those in the rest.
 
     The interval is put together from those of the two means (Zou & Donner 2008), which are score intervals
@@ -255,24 +261,54 @@ def gap(contributions: Contributions, code: int, inside: Bools) -> Gap:
         The contributions, and the code's position.
     inside
         Of each response, shape (n,); neither all nor none.
+    level
+        The confidence level of the interval, between 0 and 1.
     """
     value, (row, _) = _dense(contributions, code), contributions.of_code(code)
-    parts = [_Mean.of(contributions, value, part) for part in (inside, ~inside)]
-    (one, two), (first, second) = parts, (part.error for part in parts)
+    one, two = (_Mean.of(contributions, value, part, level) for part in (inside, ~inside))
     shared = float(one.influence @ two.influence) * (one.correction * two.correction) ** 0.5
-    below, above = one.mean - one.low, one.high - one.mean
-    less, more = two.mean - two.low, two.high - two.mean
-    product = first * second
-    likeness = float(np.clip(shared / product, -1.0, 1.0)) if product > 0 else 0.0
-    points = one.mean - two.mean
+    product = one.error * two.error
+    low, high = difference_interval(
+        (one.mean, one.low, one.high), (two.mean, two.low, two.high), shared / product if product > 0 else 0.0
+    )
     size = Size(
-        points=points,
-        low=points - max(0.0, below**2 + more**2 - 2.0 * likeness * below * more) ** 0.5,
-        high=points + max(0.0, above**2 + less**2 - 2.0 * likeness * above * less) ** 0.5,
-        se=max(0.0, first**2 + second**2 - 2.0 * shared) ** 0.5,
+        points=one.mean - two.mean,
+        low=float(low),
+        high=float(high),
+        se=max(0.0, one.error**2 + two.error**2 - 2.0 * shared) ** 0.5,
     )
     people = [int(np.unique(contributions.person[row[part[row]]]).size) for part in (inside, ~inside)]
     return Gap(size, one.mean, two.mean, int(inside.sum()), *people)
+
+
+def difference_interval(
+    one: tuple[ArrayLike, ArrayLike, ArrayLike],
+    two: tuple[ArrayLike, ArrayLike, ArrayLike],
+    likeness: ArrayLike = 0.0,
+) -> tuple[Floats, Floats]:
+    """Put the interval of a difference together from those of its two parts (Zou & Donner 2008).
+
+    Parameters
+    ----------
+    one, two
+        Estimate, lower and upper bound of either part; shapes that broadcast.
+    likeness
+        The correlation between the two estimates.
+
+    Returns
+    -------
+    tuple of two ndarrays
+        The bounds of one minus two.
+    """
+    first, first_low, first_high = (np.asarray(part, dtype=np.float64) for part in one)
+    second, second_low, second_high = (np.asarray(part, dtype=np.float64) for part in two)
+    alike = np.clip(likeness, -1.0, 1.0)
+    below, above = first - first_low, first_high - first
+    less, more = second - second_low, second_high - second
+    points = first - second
+    low: Floats = points - np.sqrt(np.maximum(0.0, below**2 + more**2 - 2.0 * alike * below * more))
+    high: Floats = points + np.sqrt(np.maximum(0.0, above**2 + less**2 - 2.0 * alike * above * less))
+    return low, high
 
 
 def _dense(contributions: Contributions, code: int) -> Floats:
@@ -293,7 +329,7 @@ class _Mean:
     correction: float
 
     @classmethod
-    def of(cls, contributions: Contributions, value: Floats, part: Bools) -> _Mean:
+    def of(cls, contributions: Contributions, value: Floats, part: Bools, level: float) -> _Mean:
         weight = contributions.weight * part
         total = float(weight.sum())
         mean = float(weight @ value) / total
@@ -309,6 +345,6 @@ class _Mean:
             respondents=held,
             effective_n=total**2 / float(by_person @ by_person),
             worst=100.0 * contributions.worst,
-            level=LEVEL,
+            level=level,
         )
         return cls(100.0 * mean, float(low[0]), float(high[0]), error, influence, correction)

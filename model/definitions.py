@@ -19,7 +19,9 @@ def code_texts(code: ReasonCode) -> list[str]:
     return [f"{code.name}. {code.definition}".strip(), *code.includes, *code.examples]
 
 
-def mean_directions(backbone: nn.Module, tokenizer: Any, codes: Sequence[Sequence[str]]) -> torch.Tensor:
+def mean_directions(
+    backbone: nn.Module, tokenizer: Any, codes: Sequence[Sequence[str]], prefix: str = ""
+) -> torch.Tensor:
     """Give each code's direction: the mean over its texts, each the mean of its token states.
 
     Parameters
@@ -30,6 +32,8 @@ def mean_directions(backbone: nn.Module, tokenizer: Any, codes: Sequence[Sequenc
         Its `tokenizers.Tokenizer`.
     codes
         For each code, its texts.
+    prefix
+        What the encoder reads before each text.
 
     Returns
     -------
@@ -37,7 +41,7 @@ def mean_directions(backbone: nn.Module, tokenizer: Any, codes: Sequence[Sequenc
         Vectors of length 1.
     """
     texts = [text for own in codes for text in own]
-    tokens = tokenize(tokenizer, texts)
+    tokens = tokenize(tokenizer, texts, prefix)
     vectors: list[torch.Tensor] = [torch.empty(0)] * len(texts)
     backbone.eval()
     for batch in length_batches(np.array([len(one.ids) for one in tokens]), tokens=4096):
@@ -54,8 +58,8 @@ def mean_directions(backbone: nn.Module, tokenizer: Any, codes: Sequence[Sequenc
     return nn.functional.normalize(torch.stack(found), dim=-1)
 
 
-def sample_centre(backbone: nn.Module, tokenizer: Any) -> torch.Tensor:
+def sample_centre(backbone: nn.Module, tokenizer: Any, prefix: str = "") -> torch.Tensor:
     """Give the mean direction of the sample's definitions, what all have in common: shape (width,)."""
     taxonomy = read_taxonomy(sample_path("taxonomy.yaml"))
     codes = [code_texts(taxonomy[code]) for code in taxonomy.active]
-    return mean_directions(backbone, tokenizer, codes).mean(0)
+    return mean_directions(backbone, tokenizer, codes, prefix).mean(0)

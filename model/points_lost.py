@@ -129,6 +129,30 @@ def student_quantile(respondents: int, level: float) -> float:
     return float(stdtrit(respondents - 1, 0.5 + level / 2))
 
 
+def uneven_quantile(behind: ArrayLike, *, respondents: int, effective_n: float, level: float) -> Floats:
+    """Give two-sided quantiles of Student's t for figures that respondents of uneven weight are behind.
+
+    With equal weights the degrees of freedom are those of all respondents. With uneven ones the standard
+    error of a figure rests on the few that weigh most: then they are ``(behind - 1) / (1 - evenness)``,
+    where evenness is Kish's effective share of the respondents, and at most those of all. Of customer values
+    that differ tenfold, intervals of 30 mentions would else cover 90% where they claim 95%.
+
+    Parameters
+    ----------
+    behind
+        How many equally weighted respondents those behind each figure are worth, shape (k,).
+    respondents, effective_n
+        Distinct respondents in all, two or more, and how many equally weighted ones they are worth.
+    level
+        The confidence level, between 0 and 1.
+    """
+    uneven = max(0.0, 1.0 - effective_n / respondents)
+    most = float(respondents - 1)
+    freedom = (np.asarray(behind, dtype=np.float64) - 1.0) / max(uneven, 1e-12)
+    quantiles: Floats = stdtrit(np.clip(freedom, 1.0, most), 0.5 + level / 2)
+    return quantiles
+
+
 def rule_of_three(effective_n: float, level: float = 0.95) -> float:
     """Give the upper bound on a share of which ``effective_n`` independent cases showed nothing.
 
@@ -177,7 +201,11 @@ def mean_interval(
     low, high = centre * (1.0 - unseen), centre + (worst - centre) * unseen
     varied = spread > 0
     middle = centre[varied]
-    half = (student_quantile(respondents, level) * spread[varied]) ** 2 / (2.0 * middle)
+    # A mean over its error, squared, is what its contributions are worth: many alike, or few that weigh.
+    quantile = uneven_quantile(
+        (middle / spread[varied]) ** 2, respondents=respondents, effective_n=effective_n, level=level
+    )
+    half = (quantile * spread[varied]) ** 2 / (2.0 * middle)
     reach = np.sqrt(half**2 + 2.0 * middle * half)
     # middle + half - reach cancels where middle is small beside half; this form does not.
     low[varied] = middle**2 / (middle + half + reach)

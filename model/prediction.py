@@ -1,4 +1,4 @@
-"""Prediction with torch: where to compute, in which precision, and the scores of many comments."""
+"""Prediction with torch: in which precision to compute, and the scores of many comments."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ from model.network import ReasonCodeNetwork
 from model.tokens import TokenizedComment, length_batches, pad
 
 Arrays = NDArray[np.float32]
-
-
-def choose_device() -> torch.device:
-    """Give the GPU where there is one, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def bf16_pays(device: torch.device) -> bool:

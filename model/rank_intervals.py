@@ -21,6 +21,8 @@ Ints = NDArray[np.int64]
 DRAWS = 10_000
 """Simulated draws; the error that this leaves in the critical value is about 0.02."""
 
+_TOGETHER = 2000  # draws that fit into a processor's cache, for 30 estimates
+
 
 @dataclass(frozen=True, eq=False)
 class RankIntervals:
@@ -106,10 +108,14 @@ def _critical_value(covariance: Floats, error: Floats, respondents: int, level: 
     root = (vectors * np.sqrt(np.maximum(roots, 0.0))) @ vectors.T
     draws = generator.standard_normal((DRAWS, roots.size)) @ root
     draws /= np.sqrt(generator.chisquare(respondents - 1, DRAWS) / (respondents - 1))[:, None]
+    by_estimate, precision = np.ascontiguousarray(draws.T), 1.0 / error
     greatest = np.zeros(DRAWS)
-    for first in range(roots.size - 1):
-        difference = np.abs(draws[:, first + 1 :] - draws[:, [first]]) / error[first, first + 1 :]
-        np.maximum(greatest, difference.max(axis=1), out=greatest)
+    for start in range(0, DRAWS, _TOGETHER):
+        some, found = by_estimate[:, start : start + _TOGETHER], greatest[start : start + _TOGETHER]
+        for first in range(roots.size - 1):
+            difference = some[first + 1 :] - some[first]
+            difference *= precision[first, first + 1 :, None]
+            np.maximum(found, np.abs(difference, out=difference).max(axis=0), out=found)
     return float(np.quantile(greatest, level))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from model.metric import Metric
 
 Status = Literal["eligible", "insufficient", "suppressed", "bucket"]
+CorrectionStatus = Literal["corrected", "uncorrected"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,68 @@ class Impact:
 
 
 @dataclass(frozen=True)
+class ModelFigure:
+    """Points lost by the model's codes alone, its errors included.
+
+    Attributes
+    ----------
+    points_lost, low, high
+        With their confidence interval; None without responses.
+    """
+
+    points_lost: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What an audit says of a cause.
+
+    Attributes
+    ----------
+    status
+        ``corrected`` where the cause's points are corrected for the model's errors and the audit holds
+        enough of it; else ``uncorrected``.
+    reason
+        Why it is uncorrected: ``no_audit``; ``few_audited_rows`` (under 300); ``other_responses``,
+        ``other_comments``, ``other_model``, ``other_taxonomy_version`` or ``seen_in_training``, where the
+        audit does not fit; ``few_audited_positives`` (under 10 of this cause). In this last case alone
+        the points still hold the cause's share of the correction, without which the sum would not be
+        exact, and the interval is as wide as that deserves.
+    audited_positives
+        The people in whose audited comments people found the cause; None without an audit.
+    uncorrected
+        The points by the model's codes alone.
+    """
+
+    status: CorrectionStatus
+    reason: str | None
+    audited_positives: int | None
+    uncorrected: ModelFigure
+
+
+@dataclass(frozen=True)
+class RankingCorrection:
+    """Whether a ranking is corrected for the model's errors.
+
+    Attributes
+    ----------
+    status, reason
+        As those of `Correction`, for the ranking as a whole.
+    explanation
+        The same in a sentence.
+    audited
+        Audited responses among those that are ranked; None without an audit.
+    """
+
+    status: CorrectionStatus
+    reason: str | None
+    explanation: str
+    audited: int | None
+
+
+@dataclass(frozen=True)
 class RootCause:
     """A code, a parent of codes or a bucket, with the points that are associated with it.
 
@@ -42,22 +105,28 @@ class RootCause:
     code
         The code's id; ``uncoded`` or ``no_comment`` for a bucket.
     points_lost, low, high, se
-        In points of the metric, with the confidence interval and the standard error; None without responses.
+        In points of the metric, with the confidence interval and the standard error; None without
+        responses. Corrected by an audit they may lie below 0.
     bracket_low, bracket_high
-        The points lost in responses that mention this cause alone, and in all that mention it.
+        The points lost in responses that mention this cause alone, and in all that mention it; corrected
+        as the points are, so that by chance they may lie the wrong way round.
     from_detractors, from_passives
         The two parts of `points_lost`: from the lowest class, and from the middle one (NPS alone).
     mentions, respondents, praised
-        Responses that mention the cause, the people behind them, and responses that praise it.
+        Responses that mention the cause by the model's codes, the people behind them, and responses that
+        praise it. An audit does not change them.
     prevalence, prevalence_high
         The weighted share of mentions; its upper bound by the rule of three where there is none.
     rank, rank_low, rank_high, tier
         Among the eligible causes of its level; None for the others and for buckets.
     status
-        ``eligible`` from ten respondents, ``insufficient`` from five, else ``suppressed`` (it still
-        counts in the sum; a display folds it). A ``bucket`` is always shown.
+        ``eligible`` from ten respondents (by the model's codes or in an audit that corrects),
+        ``insufficient`` from five, else ``suppressed`` (it still counts in the sum; a display folds it).
+        A ``bucket`` is always shown.
     impact
-        The leave-one-out impact.
+        The leave-one-out impact, by the model's codes.
+    correction
+        Whether the points are corrected for the model's errors, and what they are without.
     """
 
     code: str
@@ -80,6 +149,7 @@ class RootCause:
     tier: int | None
     status: Status
     impact: Impact
+    correction: Correction
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values."""
@@ -115,6 +185,8 @@ class Ranking:
         Points lost over rows and buckets, less ``100 - metric``: 0 up to rounding error.
     notes
         Sentences that belong beside the figures.
+    correction
+        Whether the points are corrected for the model's errors.
     """
 
     scale: str
@@ -130,6 +202,7 @@ class Ranking:
     parents: tuple[RootCause, ...]
     total_check: float | None
     notes: tuple[str, ...]
+    correction: RankingCorrection
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values."""
@@ -147,4 +220,5 @@ class Ranking:
             "parents": [row.to_dict() for row in self.parents],
             "total_check": self.total_check,
             "notes": list(self.notes),
+            "correction": asdict(self.correction),
         }

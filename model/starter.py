@@ -142,7 +142,7 @@ def find_starter(encoder_sha256: str, home: Path | None = None) -> Starter | Non
     encoder_sha256
         Of the encoder's weights.
     home
-        Where ``whyscore starter`` keeps those that it makes.
+        Where starters that are made here lie.
     """
     own = None if home is None else starter_path(home, encoder_sha256)
     for path in (own, SHIPPED):

@@ -18,12 +18,30 @@ class TokenizedComment:
     offsets: tuple[tuple[int, int], ...]
 
 
-def tokenize(tokenizer: Any, comments: Sequence[str]) -> list[TokenizedComment]:
-    """Tokenize comments with a `tokenizers.Tokenizer`; the text goes in as it is."""
+def tokenize(tokenizer: Any, comments: Sequence[str], prefix: str = "") -> list[TokenizedComment]:
+    """Tokenize comments with a `tokenizers.Tokenizer`; the text goes in as it is.
+
+    Parameters
+    ----------
+    tokenizer
+        Of the encoder.
+    comments
+        Texts.
+    prefix
+        What the encoder reads before each of them; its tokens count as special, so that offsets are
+        those of the comment.
+    """
     return [
-        TokenizedComment(np.asarray(one.ids, np.int64), tuple(one.offsets))
-        for one in tokenizer.encode_batch(list(comments))
+        TokenizedComment(np.asarray(one.ids, np.int64), _within(one.offsets, len(prefix)))
+        for one in tokenizer.encode_batch([prefix + comment for comment in comments])
     ]
+
+
+def _within(offsets: Sequence[tuple[int, int]], start: int) -> tuple[tuple[int, int], ...]:
+    """Give places in the text from `start` on; what lies before it has none."""
+    if not start:
+        return tuple(offsets)
+    return tuple((max(0, a - start), b - start) if b > start else (0, 0) for a, b in offsets)
 
 
 def pad(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from model.encoder import position_start
 from model.tokens import TokenizedComment
 
 
@@ -26,6 +27,16 @@ class TrimmedVocabulary:
         Every comment that will be read before `restore`.
     always
         Token ids that are kept in any case, such as the padding token; the padding token first.
+
+    Attributes
+    ----------
+    pad_id
+        The padding token among the rows that are kept.
+
+    Notes
+    -----
+    An encoder that counts positions from its padding token (RoBERTa's kin) finds padding by its id, so
+    there the ids up to it stay where they are.
     """
 
     def __init__(
@@ -35,16 +46,15 @@ class TrimmedVocabulary:
         whole: nn.Embedding = backbone.get_input_embeddings()
         self._whole = whole
         used = {int(i) for comment in comments for i in np.unique(comment.ids)}
-        self._kept = np.array([*always, *sorted(used - set(always))], np.int64)
+        start = position_start(backbone)
+        fixed = [] if start is None else [*range(start + 1)]
+        first = [*fixed, *(i for i in always if i not in fixed)]
+        self._kept = np.array([*first, *sorted(used - set(first))], np.int64)
         self._place = np.zeros(whole.num_embeddings, np.int64)
         self._place[self._kept] = np.arange(self._kept.size)
+        self.pad_id = int(self._place[always[0]])  # the padding token among the rows that are kept
         rows = whole.weight.detach()[torch.from_numpy(self._kept)].clone()
         backbone.set_input_embeddings(nn.Embedding.from_pretrained(rows, freeze=False))
-
-    @property
-    def pad_id(self) -> int:
-        """The padding token among the rows that are kept."""
-        return 0
 
     def comments(self, comments: Sequence[TokenizedComment]) -> list[TokenizedComment]:
         """Give comments with their ids in terms of the rows that are kept."""

@@ -32,6 +32,14 @@ class Axis:
         """Give where a value stands, such as ``12.5%``; kept within the axis."""
         return f"{_trimmed(self._place(value))}%"
 
+    def share(self, value: float) -> float:
+        """Give how far along the axis a value stands, from 0 to 1."""
+        return self._place(value) / 100.0
+
+    def up(self, value: float) -> str:
+        """Give how far below the top a value stands on an upright axis."""
+        return f"{_trimmed(100.0 - self._place(value))}%"
+
     def between(self, low: float, high: float) -> str:
         """Give the length of the stretch between two values; 0 where it runs backwards."""
         return f"{_trimmed(max(0.0, self._place(high) - self._place(low)))}%"

@@ -17,17 +17,20 @@ from data.taxonomy import ReasonCode
 from model.changes import Change
 from model.hotspots import Hotspot
 from model.metric import Metric
-from model.ranking import Impact, RootCause
+from model.ranking import Correction, Impact, ModelFigure, RankingCorrection, RootCause
 from serving.schemas import Problem, TagRequest, UpsertRequest
 
 _REF = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (TagRequest, UpsertRequest, Problem)
 _DATACLASSES: tuple[type, ...] = (
     Change,
+    Correction,
     Evidence,
     Hotspot,
     Impact,
     Metric,
+    ModelFigure,
+    RankingCorrection,
     ReasonCode,
     RootCause,
     Tag,

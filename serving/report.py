@@ -1,55 +1,31 @@
-"""Reports of a ranking: JSON for programs, CSV for spreadsheets, one HTML file for people."""
+"""Reports of a ranking: JSON for programs, tables for spreadsheets, a page and slides for people."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from data.cells import whole_text
 from data.errors import InputError
-from data.files import writing
-from data.tags import defuse
-from model.ranking import Ranking, RootCause
-from serving.report_page import render_page
+from data.files import write_whole
+from data.scale import scale_named
+from data.tags import read_tags
+from model.adjusted_effect import AdjustedEffects
+from model.benchmark_test import BenchmarkReport
+from model.findings import Findings
+from model.ranking import Ranking
+from serving.export_table import write_csv
+from serving.quotes import Quotes
+from serving.report_content import Report
+from serving.trend import Trend
 
-_FIGURES = (
-    "code",
-    "status",
-    "tier",
-    "rank",
-    "rank_low",
-    "rank_high",
-    "points_lost",
-    "low",
-    "high",
-    "se",
-    "bracket_low",
-    "bracket_high",
-    "from_detractors",
-    "from_passives",
-    "mentions",
-    "respondents",
-    "praised",
-    "prevalence",
-    "prevalence_high",
-)
-_IMPACT = ("value", "low", "high", "reason")
-COLUMNS = (
-    "segment",
-    "value",
-    "metric",
-    "metric_low",
-    "metric_high",
-    "responses",
-    *_FIGURES,
-    *(f"impact_{name}" for name in _IMPACT),
-)
-"""The columns of a CSV report; over the rows of a group ``points_lost`` sums to ``100 - metric``."""
+ENDINGS = (".json", ".csv", ".xlsx", ".pptx", ".html")
+"""What a report's name may end in."""
+
+SHOWS_MORE = (".xlsx", ".pptx", ".html")
+"""The endings of reports that show periods, findings and comments."""
 
 
 def write_report(
@@ -61,80 +37,113 @@ def write_report(
     title: str,
     tags: Path | None = None,
     labels: Mapping[str, str] | None = None,
+    trend: Trend | None = None,
+    findings: Findings | None = None,
+    adjusted: AdjustedEffects | None = None,
+    benchmarks: BenchmarkReport | None = None,
+    manifest: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a ranking into a file, which appears whole or not at all.
 
     Parameters
     ----------
     output
-        ``.json`` holds what ``whyscore rank --json`` prints; ``.csv`` a row for each cause or bucket,
-        of all responses and then of each group; ``.html`` a page that needs no network.
+        ``.json`` holds what ``whyscore rank --json`` prints, and the manifest; ``.csv`` a row for each cause
+        or bucket, of all responses and then of each group; ``.xlsx`` the same and more in sheets; ``.html``
+        a page that needs no network; ``.pptx`` slides for a meeting.
     overall, groups
         The ranking of all responses, and of each value of a segment.
     by
         The segment; None where there are no groups.
     title
-        What the HTML page is called.
+        What the report is called.
     tags
-        The tags file behind the ranking: the HTML page shows comments from it.
+        The tags file behind the ranking, from which comments are shown.
     labels
-        Labels of the codes in the HTML page; ids are made readable without it.
+        Labels of the codes; ids are made readable without it.
+    trend, findings, adjusted, benchmarks
+        What else to show.
+    manifest
+        What the ranking was computed from (`model.manifest`), for ``.json``.
 
     Raises
     ------
     InputError
-        If the ending is another one, the file cannot be written, or it is the tags file itself.
+        If the ending is another one, the file cannot be written, it is the tags file itself, or that file
+        cannot be understood.
     """
     output = Path(output)
     kind = output.suffix.lower()
-    if kind not in (".json", ".csv", ".html"):
-        raise InputError("a report is written as .json, .csv or .html", file=output)
+    if kind not in ENDINGS:
+        raise InputError("a report is written as .json, .csv, .xlsx, .pptx or .html", file=output)
     if tags is not None and output.exists() and output.samefile(tags):
         raise InputError("the report would overwrite the tags", file=output)
-    if kind == ".json":
-        document = ranking_document(overall, groups, by)
-        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    elif kind == ".csv":
-        text = _table(overall, groups, by)
-    else:
-        text = render_page(overall, groups, by=by, title=whole_text(title), tags=tags, labels=labels)
-    _write(output, text)
+    quotes = None
+    if tags is not None and kind in SHOWS_MORE:
+        scale = scale_named(overall.scale)
+        quotes = Quotes(scale).read(read_tags(tags, scale=scale))
+    report = Report(
+        title=whole_text(title),
+        overall=overall,
+        groups=groups,
+        by=by,
+        labels=labels or {},
+        quotes=quotes,
+        trend=trend,
+        findings=findings,
+        adjusted=adjusted,
+        benchmarks=benchmarks,
+        manifest=manifest,
+    )
+    content = _renderer(kind)(report)
+    # What UTF-8 cannot hold, such as half an emoji in a segment's value, becomes a question mark.
+    write_whole(output, content if isinstance(content, bytes) else content.encode("utf-8", errors="replace"))
 
 
-def ranking_document(overall: Ranking, groups: Mapping[str, Ranking], by: str | None) -> dict[str, Any]:
-    """Give a ranking, and those of a segment's values where it was ranked by one, as plain JSON values."""
+def ranking_document(
+    overall: Ranking,
+    groups: Mapping[str, Ranking],
+    by: str | None,
+    adjusted: AdjustedEffects | None = None,
+    benchmarks: BenchmarkReport | None = None,
+) -> dict[str, Any]:
+    """Give a ranking as plain JSON values.
+
+    Parameters
+    ----------
+    overall
+        The ranking of all responses.
+    groups, by
+        Those of a segment's values and its name; ``by`` and ``groups`` are there where it was ranked by one.
+    adjusted, benchmarks
+        The adjusted effects, and the metrics beside benchmarks; each is there where it was asked for.
+    """
     document = overall.to_dict()
     if by is not None:
         document |= {"by": by, "groups": {value: ranking.to_dict() for value, ranking in groups.items()}}
-    return document
+    if benchmarks is not None:
+        document |= {"benchmarks": benchmarks.to_dict()}
+    return document if adjusted is None else document | {"adjusted": adjusted.to_dict()}
 
 
-def _table(overall: Ranking, groups: Mapping[str, Ranking], by: str | None) -> str:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for segment, value, ranking in [("", "", overall), *((by or "", *item) for item in groups.items())]:
-        metric = ranking.metric
-        base = [segment, value, metric.value, metric.low, metric.high, metric.n]
-        for row in (*ranking.rows, *ranking.buckets):
-            writer.writerow([defuse(cell) for cell in (*base, *_cells(row))])
-    return table.getvalue()
+def _renderer(kind: str) -> Callable[[Report], str | bytes]:
+    """Give what writes reports of that ending; what it needs is imported here, since it is slow."""
+    if kind == ".xlsx":
+        from serving.export_workbook import write_workbook
+
+        return write_workbook
+    if kind == ".pptx":
+        from serving.export_slides import write_slides
+
+        return write_slides
+    if kind == ".html":
+        from serving.report_page import render_page
+
+        return render_page
+    return write_csv if kind == ".csv" else _write_json
 
 
-def _cells(row: RootCause) -> list[Any]:
-    return [getattr(row, name) for name in _FIGURES] + [getattr(row.impact, name) for name in _IMPACT]
-
-
-def _write(output: Path, text: str) -> None:
-    """Write a file beside the output, which takes its place once it is whole and on disk."""
-    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
-    with writing(output):
-        try:
-            # What UTF-8 cannot hold, such as half an emoji in a segment's value, becomes a question mark.
-            with partial.open("w", encoding="utf-8", errors="replace", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, output)
-        finally:
-            partial.unlink(missing_ok=True)
+def _write_json(report: Report) -> str:
+    document = ranking_document(report.overall, report.groups, report.by, report.adjusted, report.benchmarks)
+    document |= {} if report.manifest is None else {"manifest": dict(report.manifest)}
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -2,121 +2,32 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from data.scale import Scale, scale_named
-from data.tags import Evidence, TaggedResponse, read_tags
-from data.taxonomy import ReasonCode, parent_of
+from data.scale import Scale
 from model.periods import MONTH, WEEK
 from model.ranking import Ranking, RootCause
 from serving.charts import Axis, interval, many, points, round_axis, share, signed
-
-COMMENTS = 5
-"""Comments shown behind each cause."""
+from serving.quotes import Quotes, marked
+from serving.report_content import Report
 
 MOST_CAUSES, MOST_VALUES = 12, 26
 """Causes that are drawn by segment, and values of the segment that are drawn."""
 
-_BUCKETS = {"uncoded": "No reason code", "no_comment": "No comment"}
+MOST_FINDINGS = 20
+"""Sentences on what stands out."""
+
 _WEB = Path(__file__).parent / "web"
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class _Quote:
-    """A comment behind a cause; those that lost the most points to it, then the likeliest, come first."""
-
-    lost: float
-    probability: float
-    place: int  # minus its row, so that the earlier one is the greater
-    response: TaggedResponse = field(compare=False)
-    evidence: tuple[Evidence, ...] = field(compare=False)
-
-
-@dataclass(slots=True)
-class _Comments:
-    """The best quotes of each code and the dates of all responses, found in one pass."""
-
-    scale: Scale
-    first: datetime | None = None
-    last: datetime | None = None
-    quotes: dict[str, list[_Quote]] = field(default_factory=dict)
-    held: Counter[str] = field(default_factory=Counter)
-
-    def read(self, rows: Iterable[TaggedResponse]) -> None:
-        """Go through the tagged responses; a later row replaces an earlier one of its id."""
-        for number, row in enumerate(rows):
-            moment, key = row.response.responded_at, row.response.response_id
-            if moment is not None:
-                self.first = moment if self.first is None else min(self.first, moment)
-                self.last = moment if self.last is None else max(self.last, moment)
-            if key in self.held:
-                self._drop(key)
-            self._offer(row, number)
-
-    def _drop(self, key: str) -> None:
-        for code, kept in self.quotes.items():
-            self.quotes[code] = [quote for quote in kept if quote.response.response.response_id != key]
-            heapq.heapify(self.quotes[code])
-        del self.held[key]
-
-    def _offer(self, row: TaggedResponse, number: int) -> None:
-        response = row.response
-        if response.score is None or not response.comment or row.status == "error" or response.weight <= 0:
-            return
-        loss = float(self.scale.loss([response.score])[0])
-        causes = sorted({tag.code for tag in row.tags if tag.polarity != "positive"})
-        if not loss:
-            return
-        for code in causes or ["uncoded"]:
-            tags = [tag for tag in row.tags if tag.code == code and tag.polarity != "positive"]
-            likely = max((tag.probability for tag in tags), default=0.0)
-            evidence = tuple(part for tag in tags for part in tag.evidence)
-            self._hold(code, _Quote(loss / max(1, len(causes)), likely, -number, row, evidence))
-
-    def _hold(self, code: str, quote: _Quote) -> None:
-        kept = self.quotes.setdefault(code, [])
-        self.held[quote.response.response.response_id] += 1
-        if len(kept) < COMMENTS:
-            heapq.heappush(kept, quote)
-            return
-        gone = heapq.heappushpop(kept, quote).response.response.response_id
-        self.held[gone] -= 1
-        if not self.held[gone]:
-            del self.held[gone]
-
-    def of(self, code: str) -> list[_Quote]:
-        """Give the quotes of a code, best first."""
-        return sorted(self.quotes.get(code, []), reverse=True)
-
-
-def render_page(
-    overall: Ranking,
-    groups: Mapping[str, Ranking],
-    *,
-    by: str | None,
-    title: str,
-    tags: Path | None = None,
-    labels: Mapping[str, str] | None = None,
-) -> str:
-    """Give the report as HTML; the parameters are those of `serving.report.write_report`.
-
-    Raises
-    ------
-    InputError
-        If the tags file cannot be understood.
-    """
-    scale = scale_named(overall.scale)
-    comments = _Comments(scale)
-    if tags is not None:
-        comments.read(read_tags(tags, scale=scale))
+def render_page(report: Report) -> str:
+    """Give the report as HTML."""
+    overall, scale = report.overall, report.scale
     environment = Environment(
         loader=FileSystemLoader(_WEB),
         autoescape=True,
@@ -126,54 +37,39 @@ def render_page(
     )
     environment.filters |= {"points": points, "signed": signed, "share": share, "day": _day}
     environment.globals |= {"interval": interval, "many": many, "marked": marked, "axis_of": round_axis}
-    names = dict(labels or {}) | _BUCKETS
-
-    def label(code: str | None) -> str | None:
-        return code and (names.get(code) or ReasonCode(id=code).name)
-
+    values = _values(report.groups, report.by)
     return environment.get_template("report.html").render(
-        title=title,
+        report=report,
+        title=report.title,
         overall=overall,
         metric=overall.metric,
         scale=scale,
+        level=report.level,
         metric_axis=_metric_axis(scale),
-        score=signed if scale.worst_loss == 2 else points,
+        score=report.score,
         ledger=_ledger(overall),
         tiers=_tiers(overall),
         folded=[row for row in overall.rows if row.status == "insufficient"],
-        rare=[row for row in overall.rows if row.status == "suppressed" and row.mentions],
-        unseen=[row for row in overall.rows if not row.mentions],
+        rare=[row for row in overall.rows if row.status == "suppressed" and _found(row)],
+        unseen=[row for row in overall.rows if not _found(row)],
         buckets=overall.buckets,
-        comments=comments,
-        by=by,
-        values=_values(groups, by),
-        value_axis=_value_axis(groups),
-        left_out=max(0, len(groups) - MOST_VALUES),
-        by_cause=_by_cause(overall, _values(groups, by)),
-        label=label,
-        parent=lambda code: label(parent_of(code)),
+        comments=report.quotes or Quotes(scale),
+        by=report.by,
+        values=values,
+        value_axis=_value_axis(report.groups),
+        left_out=max(0, len(report.groups) - MOST_VALUES),
+        by_cause=_by_cause(overall, values),
+        label=report.label,
+        parent=report.parent,
+        stands_out=_stands_out(report),
+        drawn=_drawn(report),
         **_axes(overall),
     )
 
 
-def marked(comment: str, evidence: Sequence[Evidence]) -> list[tuple[str, bool]]:
-    """Cut a comment into parts, each with whether it is evidence; joined they are the comment.
-
-    Parameters
-    ----------
-    comment
-        The verbatim.
-    evidence
-        Its offsets; they may overlap or lie outside, where they are cut to fit.
-    """
-    parts: list[tuple[str, bool]] = []
-    done = 0
-    for start, end in sorted((max(0, part.start), min(len(comment), part.end)) for part in evidence):
-        start = max(start, done)
-        if start < end:
-            parts += [(comment[done:start], False), (comment[start:end], True)]
-            done = end
-    return [part for part in [*parts, (comment[done:], False)] if part[0]]
+def _found(row: RootCause) -> bool:
+    """Tell whether the model or people found a cause in any comment."""
+    return bool(row.mentions or row.correction.audited_positives)
 
 
 def _metric_axis(scale: Scale) -> Axis:
@@ -203,7 +99,10 @@ def _axes(ranking: Ranking) -> dict[str, Axis]:
     """Give one axis for causes and buckets, or two where buckets would make the causes' bars vanish."""
     causes = _reach(row for row in ranking.rows if row.status in ("eligible", "insufficient"))
     buckets = _reach(ranking.buckets)
-    axis = round_axis(max(causes, buckets) if buckets <= 1.5 * causes else causes)
+    least = min(
+        (row.low for row in ranking.rows if row.tier is not None and row.low is not None), default=0.0
+    )
+    axis = round_axis(max(causes, buckets) if buckets <= 1.5 * causes else causes, least)
     return {"axis": axis, "bucket_axis": axis if buckets <= axis.high else round_axis(buckets)}
 
 
@@ -241,5 +140,67 @@ def _by_cause(overall: Ranking, values: Sequence[tuple[str, Ranking]]) -> list[d
     return drawn
 
 
-def _day(moment: datetime) -> str:
+def _stands_out(report: Report) -> list[str]:
+    """Give the findings, the largest first of each kind, as sentences."""
+    if report.findings is None:
+        return []
+    codes = [spot.code for spot in report.findings.hotspots]
+    codes += [change.code for change in report.findings.changes]
+    return [sentence for code in dict.fromkeys(codes) for sentence in report.said_of(code)][:MOST_FINDINGS]
+
+
+def _drawn(report: Report) -> list[dict[str, Any]]:
+    """Give what is drawn over time: the metric, then the first causes that vary or are ranked at all."""
+    if report.trend is None:
+        return []
+    names = [period_name(value) for value in report.trend.rankings]
+    metrics = [ranking.metric for ranking in report.trend.rankings.values()]
+    whole = [(metric.value, metric.low, metric.high, metric.n) for metric in metrics]
+    drawn = [_line(report.scale.metric, names, whole, report.overall.metric.value, report.score, [])]
+    for cause in report.ranked()[:MOST_CAUSES]:
+        rows = [row for _, row in report.trend.of_cause(cause.code)]
+        parts = [(row.points_lost, row.low, row.high, row.mentions) for row in rows]
+        said = report.changes_of(cause.code)
+        drawn.append(_line(report.label(cause.code), names, parts, cause.points_lost, points, said))
+    return drawn
+
+
+def _line(
+    label: str,
+    names: Sequence[str],
+    parts: Sequence[tuple[float | None, float | None, float | None, int]],
+    whole: float | None,
+    write: Callable[[float | None], str],
+    said: Sequence[str],
+) -> dict[str, Any]:
+    """Give a series of (value, low, high, count), its axis, and where its points stand from left to right."""
+    known = [end for part in parts for end in part[:3] if end is not None]
+    step = 100.0 / max(1, len(parts))
+    return {
+        "label": label,
+        "axis": round_axis(max(known, default=0.0), min(known, default=0.0)),
+        "points": [
+            {
+                "name": name,
+                "x": step * (place + 0.5),
+                "value": value,
+                "low": low,
+                "high": high,
+                "count": count,
+            }
+            for place, (name, (value, low, high, count)) in enumerate(zip(names, parts, strict=True))
+        ],
+        "whole": whole,
+        "write": write,
+        "said": said,
+    }
+
+
+def period_name(value: str) -> str:
+    """Give a period as people write it: ``2026-04`` as Apr 2026, ``2026-04-06`` as 6 Apr 2026."""
+    day = date.fromisoformat(value if len(value) > 7 else f"{value}-01")
+    return _day(day) if len(value) > 7 else f"{day:%b %Y}"
+
+
+def _day(moment: date) -> str:
     return f"{moment.day} {moment:%b %Y}"

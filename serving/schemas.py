@@ -14,7 +14,7 @@ from model.changes import Change
 from model.hotspots import Hotspot
 from model.metric import Metric
 from model.operating_points import BALANCED, PointName
-from model.ranking import RootCause
+from model.ranking import RankingCorrection, RootCause
 
 MAX_TAG_ITEMS = 1000
 """Responses in one request for tags; tags of more are stored or written to a file."""
@@ -179,6 +179,9 @@ class RankingReply(BaseModel):
         description="Points lost over rows and buckets, less (100 - metric): 0 up to rounding error."
     )
     notes: list[str] = Field(description="Sentences that belong beside the figures.")
+    correction: RankingCorrection = Field(
+        description="Whether the points are corrected for the model's errors."
+    )
 
 
 class RootCausesReply(RankingReply):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -109,7 +110,7 @@ def fit_settings():
     from model.fitting import FitSettings
 
     return FitSettings(
-        epochs=8,
+        epochs=12,
         least_steps=1,
         batch_size=32,
         encoder_rate=1e-3,
@@ -201,3 +202,25 @@ def write(tmp_path):
         return path
 
     return write_file
+
+
+@pytest.fixture
+def whyscore(monkeypatch, capsys, tmp_path):
+    """Give a function that runs a command and gives (exit code, stdout, stderr)."""
+    from whyscore.cli import main
+
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("WHYSCORE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WHYSCORE_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, home=None):
+        if home is not None:
+            monkeypatch.setenv("WHYSCORE_HOME", str(home))
+        monkeypatch.setattr(sys, "argv", ["whyscore", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return ended.value.code or 0, shown.out, shown.err
+
+    return run

@@ -1,35 +1,14 @@
 """The public commands, end to end, on the tiny model."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from data.tags import read_tags
-from whyscore.cli import main
+from tests.figures import assert_same
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture
-def whyscore(monkeypatch, capsys, tmp_path):
-    """Give a function that runs a command and gives (exit code, stdout, stderr)."""
-    monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setenv("WHYSCORE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WHYSCORE_THREADS", "1")
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, home=None):
-        if home is not None:
-            monkeypatch.setenv("WHYSCORE_HOME", str(home))
-        monkeypatch.setattr(sys, "argv", ["whyscore", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        shown = capsys.readouterr()
-        return ended.value.code or 0, shown.out, shown.err
-
-    return run
 
 
 @pytest.fixture
@@ -91,8 +70,9 @@ def test_tags_as_csv_and_parquet_rank_alike(whyscore, answers, trained_home):
     rankings = []
     for ending in ("jsonl", "csv", "parquet"):
         assert whyscore("tag", answers, "-o", f"t.{ending}", *MAP, home=trained_home.home)[0] == 0
-        rankings.append(json.loads(whyscore("rank", f"t.{ending}", "--json")[1]))
-    assert rankings[0] == rankings[1] == rankings[2]
+        rankings.append(json.loads(whyscore("rank", f"t.{ending}", "--by", "Shop", "--json")[1]))
+    assert rankings[0] == rankings[1]
+    assert_same(rankings[0], rankings[2])
 
 
 @pytest.mark.parametrize(

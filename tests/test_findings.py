@@ -88,7 +88,10 @@ def test_a_step_lasts():
     assert change.start_week in {monday(14), monday(15), monday(16)}
     assert change.end_week is None
     assert change.low < -100 * 1.2 * 0.14 < change.high < 0
-    assert change.sentence.startswith(f"a down {-change.points:.1f} points [{-change.high:.1f}, ")
+    assert change.sentence == (
+        f"a down {-change.points:.1f} points [{-change.high:.1f}, {-change.low:.1f}] "
+        f"since {change.start_week}"
+    )
 
 
 def test_a_trend_runs_over_all_weeks():
@@ -403,6 +406,13 @@ def test_findings_are_the_same_each_time_and_in_any_order_of_rows():
     assert [c.sentence for c in other.changes] == [c.sentence for c in first.changes] != []
 
 
+def test_tags_of_two_models_show_no_change_over_time():
+    found = find_all(planted(), versions=["m/2", "m/1", "m/2"])
+    assert found.changes == ()
+    assert found.hotspots == find_all(planted(), versions=["m/1", "m/1"]).hotspots != ()
+    assert any(note.startswith("The tags are by m/1 and m/2:") for note in found.notes)
+
+
 def test_findings_become_json():
     found = find_all(planted())
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
@@ -445,5 +455,9 @@ def test_the_planted_effects_of_the_sample_are_found():
     spike, trend = found.changes
     assert (spike.code, spike.shape, spike.direction) == ("billing.unexpected-charge", "spike", "worse")
     assert (spike.start_week, spike.end_week) == ("2026-04-06", "2026-04-27")
+    assert spike.sentence == (
+        f"billing.unexpected-charge up {spike.points:.1f} points [{spike.low:.1f}, {spike.high:.1f}] "
+        "from 2026-04-06 to 2026-05-03"
+    )
     assert (trend.code, trend.shape, trend.direction) == ("support.reach", "trend", "better")
-    assert triple(found.hotspots[:1]) == {("onboarding.setup", "journey_stage", "Setup")}
+    assert triple(found.hotspots) == {("onboarding.setup", "journey_stage", "Setup")}

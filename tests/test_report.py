@@ -17,8 +17,8 @@ from data.tags import Evidence, Tag, TaggedResponse, write_tags
 from model.mentions import ScoredResponses
 from model.root_causes import rank_by_segment, rank_root_causes
 from serving.charts import Axis, interval, points, round_axis, signed
+from serving.quotes import marked
 from serving.report import ranking_document, write_report
-from serving.report_page import marked
 from tests.random_responses import random_responses
 
 HOSTILE = "<script>alert('x')</script> \U0001f600 I was <b>billed</b> \"twice\" & {{ 7 * 7 }} {% raw %}"
@@ -232,7 +232,7 @@ def test_the_same_ranking_gives_the_same_bytes(tmp_path, ranked, tags, ending):
     assert written(tmp_path, ending, ranked, tags=tags) == written(tmp_path, ending, ranked, tags=tags)
 
 
-@pytest.mark.parametrize("ending", ["json", "csv", "html"])
+@pytest.mark.parametrize("ending", ["json", "csv", "xlsx", "pptx", "html"])
 def test_a_failure_leaves_the_old_report_and_nothing_else(tmp_path, ranked, ending, monkeypatch):
     output = tmp_path / f"report.{ending}"
     output.write_text("old")
@@ -258,7 +258,7 @@ def test_broken_tags_leave_the_old_report(tmp_path, ranked):
 
 @pytest.mark.parametrize("name", ["report.pdf", "report", "report.html.gz"])
 def test_another_ending_is_an_error(tmp_path, ranked, name):
-    with pytest.raises(InputError, match=r"\.json, \.csv or \.html"):
+    with pytest.raises(InputError, match=r"\.json, \.csv, \.xlsx, \.pptx or \.html"):
         write_report(tmp_path / name, *ranked, by=None, title="April")
     assert not os.listdir(tmp_path)
 

@@ -56,12 +56,16 @@ def test_binary_tables_and_json_lines_read_alike(write, tmp_path):
     lines = "".join(json.dumps(record) + "\n" for record in RECORDS)
     write("a.jsonl", lines)
     write("a.ndjson", "\ufeff" + lines.replace("\n", "\r\n\r\n"))
-    # A workbook, being XML, has one kind of line break.
-    unix = [{k: v.replace("\r\n", "\n") for k, v in record.items()} for record in RECORDS]
     for name in ("a.parquet", "a.xlsx", "a.jsonl", "a.ndjson"):
-        want = unix if name == "a.xlsx" else RECORDS
-        assert cells_of(tmp_path / name) == want
-        assert cells_of(write(name + ".gz", gzip.compress((tmp_path / name).read_bytes()))) == want
+        # A workbook's line breaks are those that its writer makes of them.
+        alike = unix_breaks if name == "a.xlsx" else list
+        assert alike(cells_of(tmp_path / name)) == alike(RECORDS)
+        again = write(name + ".gz", gzip.compress((tmp_path / name).read_bytes()))
+        assert alike(cells_of(again)) == alike(RECORDS)
+
+
+def unix_breaks(records):
+    return [{name: value.replace("\r\n", "\n") for name, value in record.items()} for record in records]
 
 
 def test_the_format_is_told_by_the_ending():

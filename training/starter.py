@@ -16,11 +16,12 @@ from model.averaging import WeightAverage
 from model.decision import decide
 from model.definitions import code_texts, mean_directions
 from model.dropout import draw_from_bytes
-from model.encoder import load_backbone, load_tokenizer, resolve_encoder
+from model.encoder import load_backbone, load_tokenizer, resolve_encoder, token_limit
 from model.fitting import FitSettings, optimizer_for
 from model.labels import LabelSpace
 from model.network import ReasonCodeNetwork, masked_loss
 from model.prediction import autocast, bf16_pays
+from model.prompts import comment_prefix
 from model.starter import Starter, directions, starter_between
 from model.tokens import TokenizedComment, length_batches, pad, shuffled_batches, tokenize
 from model.vocabulary import TrimmedVocabulary
@@ -85,11 +86,15 @@ def make_starter(
     torch.manual_seed(plan.seed)
     source = resolve_encoder(encoder)
     backbone = load_backbone(source.folder, pretrained=True)
-    tokenizer = load_tokenizer(source.folder, max_tokens)
+    tokenizer = load_tokenizer(source.folder, token_limit(backbone, max_tokens))
+    prefix = comment_prefix(source)
     corpus = list(read_corpus() if domains is None else domains)
-    means = [mean_directions(backbone, tokenizer, _texts(domain)) for domain in corpus]
+    means = [mean_directions(backbone, tokenizer, _texts(domain), prefix) for domain in corpus]
     centre = torch.cat(means).mean(0)
-    parts = [_part(d, tokenizer, directions(m, centre)) for d, m in zip(corpus, means, strict=True)]
+    parts = [
+        _part(d, tokenize(tokenizer, d.comments, prefix), directions(m, centre))
+        for d, m in zip(corpus, means, strict=True)
+    ]
     before = {name: value.detach().clone() for name, value in backbone.named_parameters()}
     network = ReasonCodeNetwork(backbone, backbone.config.hidden_size, 1)
     words = TrimmedVocabulary(backbone, [t for p in parts for t in p.tokens], always=(0,))
@@ -107,8 +112,7 @@ def _texts(domain: CorpusDomain) -> list[list[str]]:
     return [code_texts(domain.taxonomy[code]) for code in domain.taxonomy.active]
 
 
-def _part(domain: CorpusDomain, tokenizer: object, definition: torch.Tensor) -> _Part:
-    tokens = tokenize(tokenizer, domain.comments)
+def _part(domain: CorpusDomain, tokens: list[TokenizedComment], definition: torch.Tensor) -> _Part:
     present, known = LabelSpace(domain.taxonomy.active).encode(domain.targets)
     return _Part(tokens, np.array([len(one.ids) for one in tokens]), present, known, definition)
 

@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from data.errors import InputError, WhyscoreError
-from data.settings import Settings
 from whyscore import __version__
+from whyscore.audit_commands import audit
+from whyscore.change_commands import register as register_changes
+from whyscore.options import (
+    AsJson,
+    DateFormat,
+    Mapping,
+    ModelUri,
+    ScaleName,
+    Window,
+    parse_mapping,
+    read_settings,
+)
 from whyscore.terminal import print_json, progress_bar, say
 
 app = typer.Typer(
@@ -24,49 +34,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print nothing but the result, as JSON.")]
-ModelUri = Annotated[
-    str | None,
-    typer.Option("--model", help="A folder or an MLflow URI; default models:/reason-codes@champion."),
-]
-ScaleName = Annotated[
-    str | None,
-    typer.Option("--scale", help="Of the scores: nps (0-10), csat5 (1-5) or ces7 (1-7); default nps."),
-]
-Mapping = Annotated[
-    list[str] | None, typer.Option("--map", help='FIELD="COLUMN", where the file names a field otherwise.')
-]
-DateFormat = Annotated[
-    str | None, typer.Option("--date-format", help="Of responded_at, such as %d/%m/%Y; default ISO 8601.")
-]
-
 
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
         typer.echo(f"whyscore {__version__}")
         raise typer.Exit
-
-
-def read_settings() -> Settings:
-    """Give the settings; raises `InputError` naming the variable that is wrong."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = f"WHYSCORE_{first['loc'][0]}".upper() if first["loc"] else "WHYSCORE_*"
-        raise InputError(f"the setting {name} is wrong: {first['msg'].lower()}") from None
-
-
-def parse_mapping(pairs: list[str] | None) -> dict[str, str]:
-    """Turn ``field=column`` pairs into a dict; raises `InputError` on one without ``=``."""
-    found = {}
-    for pair in pairs or []:
-        name, equals, column = pair.partition("=")
-        if not equals or not name.strip() or not column.strip():
-            raise InputError(f"--map {pair!r} is not FIELD=COLUMN")
-        found[name.strip()] = column.strip().strip('"')
-    return found
 
 
 @app.command()
@@ -156,22 +129,89 @@ def tag(
 
 @app.command()
 def rank(
-    tags: Annotated[Path, typer.Argument(help="A tags file, as `whyscore tag` writes it.")],
+    tags: Annotated[
+        Path | None,
+        typer.Argument(help="A tags file, as `whyscore tag` writes it; may be left out with --reproduce."),
+    ] = None,
     by: Annotated[str | None, typer.Option("--by", help="Rank within each value of this segment.")] = None,
     scale: ScaleName = None,
     taxonomy: Annotated[
         Path | None, typer.Option("--taxonomy", help="For the report's labels, and codes nobody mentions.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Also write the ranking: .json, .csv or .html.")
+        Path | None,
+        typer.Option("--output", "-o", help="Also write the ranking: .json, .csv, .xlsx, .pptx or .html."),
+    ] = None,
+    adjusted: Annotated[
+        bool, typer.Option("--adjusted", help="Add each cause's effect with the other causes held equal.")
+    ] = False,
+    audit_file: Annotated[
+        Path | None,
+        typer.Option("--audit", help="Correct the model's errors by this audit (`audit import` makes it)."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="The model of the tags, to check that it was not trained on the audit."),
+    ] = None,
+    window: Window = None,
+    benchmarks: Annotated[
+        Path | None, typer.Option("--benchmarks", help="Industry benchmarks to set beside each metric, CSV.")
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option("--manifest", help="Also write what the ranking was computed from, JSON."),
+    ] = None,
+    list_rows: Annotated[
+        bool,
+        typer.Option(
+            "--list-rows", help="List the responses, as hashes, in a Parquet file beside the manifest."
+        ),
+    ] = False,
+    reproduce: Annotated[
+        Path | None,
+        typer.Option(
+            "--reproduce", help="Rank again as this manifest says; ends with 1 if anything changed."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Rank the root causes of lost points, with intervals."""
+    from data.audits import read_audit
+    from data.industry_benchmarks import read_benchmarks
     from data.scale import scale_named
+    from data.scratch_database import DatabaseLimits
+    from model.audit_check import AuditCheck, seen_texts_behind
+    from model.periods import parse_span
     from whyscore.ranking_commands import run_ranking
+    from whyscore.reproduction_commands import manifest_request, run_reproduction
 
-    run_ranking(tags, by, scale_named(scale or read_settings().scale), taxonomy, output, as_json)
+    settings, check = read_settings(), None
+    if reproduce is not None:
+        others = [by, scale, taxonomy, output, adjusted, audit_file, window, benchmarks, manifest, list_rows]
+        if any(others):
+            raise InputError("--reproduce takes all that it needs from the manifest; leave the others out")
+        run_reproduction(reproduce, tags, model, as_json, settings)
+        return
+    if tags is None:
+        raise InputError("name a tags file, as `whyscore tag` writes it: whyscore rank TAGS")
+    if audit_file is not None:
+        check = AuditCheck(read_audit(audit_file), seen_texts_behind(tags, model, settings))
+    span = None if window is None else parse_span(window)
+    known_scale = scale_named(scale or settings.scale)
+    run_ranking(
+        tags,
+        by,
+        known_scale,
+        taxonomy,
+        output,
+        as_json,
+        adjusted,
+        check=check,
+        span=span,
+        benchmarks=() if benchmarks is None else read_benchmarks(benchmarks),
+        limits=DatabaseLimits(settings.threads, settings.memory_mb),
+        lineage=manifest_request(settings, tags, manifest, output, list_rows, audit_file, model),
+    )
 
 
 @app.command()
@@ -201,6 +241,8 @@ models = typer.Typer(
     help="List, promote, roll back and compare the versions of the model.", no_args_is_help=True
 )
 app.add_typer(models, name="models")
+app.add_typer(audit, name="audit")
+register_changes(app)
 
 
 @models.command("list")

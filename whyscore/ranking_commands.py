@@ -2,44 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from data.errors import InputError
+from data.industry_benchmarks import IndustryBenchmark
 from data.scale import Scale
-from data.tags import read_tags
+from data.scratch_database import DatabaseLimits
 from data.taxonomy import read_taxonomy
-from model.mentions import ScoredResponses
-from model.periods import with_periods
+from model.adjusted_effect import AdjustedEffects, adjusted_effects
+from model.audit_check import AuditCheck
+from model.benchmark_test import compare_all
+from model.findings import find_all
+from model.periods import Span
 from model.ranking import Ranking, RootCause
-from model.root_causes import rank_by_segment, rank_root_causes
-from serving.report import ranking_document, write_report
+from model.tags_ranking import RankingSettings, rank_tags
+from serving.report import SHOWS_MORE, ranking_document, write_report
+from serving.trend import Trend
+from whyscore.reproduction_commands import ManifestRequest
 from whyscore.terminal import print_json, print_table, progress_bar, say
 
 _NAMES = {"uncoded": "(comment without a code)", "no_comment": "(no comment)"}
 
 
 def run_ranking(
-    tags: Path, by: str | None, scale: Scale, taxonomy: Path | None, output: Path | None, as_json: bool
+    tags: Path,
+    by: str | None,
+    scale: Scale,
+    taxonomy: Path | None,
+    output: Path | None,
+    as_json: bool,
+    with_adjusted: bool = False,
+    *,
+    check: AuditCheck | None = None,
+    span: Span | None = None,
+    benchmarks: Sequence[IndustryBenchmark] = (),
+    limits: DatabaseLimits | None = None,
+    lineage: ManifestRequest | None = None,
 ) -> None:
-    """Rank, print, and write the report where one is asked for."""
+    """Rank, print, and write the report and the manifest where they are asked for."""
     known = read_taxonomy(taxonomy) if taxonomy is not None else None
     codes = None if known is None else known.active
+    more = output is not None and output.suffix.lower() in SHOWS_MORE
     with progress_bar("Reading tags") as tell:
-        scored = ScoredResponses.from_tagged(with_periods(read_tags(tags, scale=scale)), scale, file=tags)
+        asked = RankingSettings(scale, by, span, codes)
+        wanted = None if lineage is None else lineage.wanted
+        ranked = rank_tags(
+            tags, asked, check=check, rows_needed=with_adjusted or more, wanted=wanted, limits=limits
+        )
         tell(1, 1, "")
-    if not scored.n:
-        raise InputError("no row has a score, so there is nothing to rank", file=tags, column="score")
-    overall = rank_root_causes(scored, codes=codes)
-    groups = rank_by_segment(scored, by, codes=codes) if by else {}
+    scored, overall, groups = ranked.scored, ranked.overall, ranked.groups
+    adjusted = adjusted_effects(scored, overall) if with_adjusted and scored is not None else None
+    metrics = {value: ranking.metric for value, ranking in groups.items()}
+    beside = compare_all(overall.metric, metrics, by, benchmarks) if benchmarks else None
+    manifest = None if lineage is None else lineage.manifest_of(tags, output, ranked, asked)
     if output is not None:
-        labels = None if known is None else {code: known.label(code) for code in known.active}
-        write_report(output, overall, groups, by=by, title=tags.name, tags=tags, labels=labels)
+        write_report(
+            output,
+            overall,
+            groups,
+            by=by,
+            title=tags.name,
+            tags=tags if span is None else None,  # it would quote comments of other days
+            labels=None if known is None else {code: known.label(code) for code in known.active},
+            trend=Trend.of(scored, codes) if more and scored is not None else None,
+            findings=find_all(scored) if more and scored is not None else None,
+            adjusted=adjusted,
+            benchmarks=beside,
+            manifest=manifest,
+        )
     if as_json:
-        print_json(ranking_document(overall, groups, by))
+        print_json(ranking_document(overall, groups, by, adjusted, beside))
         return
     show_ranking(overall, "All responses")
+    if adjusted is not None:
+        show_adjusted(adjusted)
     for value, ranking in groups.items():
         show_ranking(ranking, f"{by} = {value or '(blank)'}")
+    for sentence in () if beside is None else beside.sentences(by):
+        say(sentence)
     for note in overall.notes:
         say(note)
     if output is not None:
@@ -56,26 +96,55 @@ def show_ranking(ranking: Ranking, title: str, most: int = 15) -> None:
     interval = f"[{metric.low:+.1f}, {metric.high:+.1f}]"
     heading = f"{title}: {name} {metric.value:+.1f} {interval}, {ranking.n_scored} scored"
     shown = [row for row in ranking.rows if row.status == "eligible"][:most]
-    rows = [_row(cause) for cause in shown] + [_row(bucket) for bucket in ranking.buckets]
+    corrected = ranking.correction.status == "corrected"
+    rows = [_row(cause, corrected) for cause in (*shown, *ranking.buckets)]
     columns = ["tier", "rank", "cause", "points lost", "95% interval", "bracket", "mentions", "respondents"]
-    print_table(heading, columns, rows, {0, 1, 3, 4, 5, 6, 7})
-    folded = [row for row in ranking.rows if row.mentions and row not in shown]
+    columns += ["model alone", "audit"] if corrected else []
+    print_table(heading, columns, rows, {0, 1, 3, 4, 5, 6, 7, 8})
+    folded = [row for row in ranking.rows if (row.mentions or row.points_lost) and row not in shown]
     if folded:
         points = sum(row.points_lost or 0.0 for row in folded)
         say(f"  {len(folded)} more causes, most with few respondents, together {points:.2f} points")
 
 
-def _row(cause: RootCause) -> list[str]:
+def show_adjusted(adjusted: AdjustedEffects, most: int = 15) -> None:
+    """Print the adjusted effects beside the impacts."""
+    rows = [
+        [
+            row.code,
+            _points(row.impact),
+            row.reason or _points(row.value),
+            f"[{_points(row.low)}, {_points(row.high)}]",
+            "other sign" if row.disagrees else "",
+        ]
+        for row in adjusted.rows[:most]
+    ]
+    columns = ["cause", "impact", "adjusted effect", "95% interval", ""]
+    print_table("Second opinion: the other causes and segments held equal", columns, rows, {1, 2, 3})
+    for note in adjusted.notes:
+        say(note)
+
+
+def _row(cause: RootCause, corrected: bool) -> list[str]:
     ranks = "" if cause.rank is None else f"{cause.rank_low}-{cause.rank_high}"
+    correction = cause.correction
+    few = f"uncorrected ({correction.audited_positives} audited)"
+    audit = [
+        _points(correction.uncorrected.points_lost),
+        few if correction.status == "uncorrected" else "corrected",
+    ]
     return [
         "" if cause.tier is None else str(cause.tier),
         ranks,
         _NAMES.get(cause.code, cause.code),
         _points(cause.points_lost),
         f"[{_points(cause.low)}, {_points(cause.high)}]",
-        f"{_points(cause.bracket_low)}-{_points(cause.bracket_high)}",
+        f"{_points(cause.bracket_low)} to {_points(cause.bracket_high)}"
+        if (cause.bracket_low or 0.0) < 0
+        else f"{_points(cause.bracket_low)}-{_points(cause.bracket_high)}",
         str(cause.mentions),
         str(cause.respondents),
+        *(audit if corrected else ()),
     ]
 
 

@@ -1,0 +1,154 @@
+"""What a report may show, whatever its format: a ranking and what belongs beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from data.scale import Scale, scale_named
+from data.taxonomy import ReasonCode, parent_of
+from model.adjusted_effect import AdjustedEffect, AdjustedEffects
+from model.benchmark_test import BenchmarkReport
+from model.findings import Findings
+from model.ranking import Ranking, RootCause
+from serving.charts import interval, many, points, signed
+from serving.quotes import Quotes
+from serving.trend import Trend
+
+BUCKET_NAMES = {"uncoded": "No reason code", "no_comment": "No comment"}
+
+_WHY_NONE = {
+    "promoters_not_tagged": "promoters' comments are not tagged",
+    "all_in_one_class": "all scores fall in one class",
+    "mentioned_by_all": "every response mentions it",
+    "no_mentions": "nobody mentions it",
+    "no_responses": "there are no responses",
+    "too_few": "too few respondents",
+    "collinear": "it cannot be told apart from other causes or a segment",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A ranking and what belongs beside it.
+
+    Attributes
+    ----------
+    title
+        What the report is called.
+    overall
+        The ranking of all responses.
+    groups, by
+        The rankings of a segment's values, and the segment's name; empty and None without one.
+    labels
+        Labels of codes; ids are made readable without.
+    quotes
+        The comments behind the causes.
+    trend, findings, adjusted
+        The metric and its causes over time, what stands out, and the adjusted effects; None where not asked
+        for, or where there are none.
+    benchmarks
+        The metrics beside industry benchmarks; None where not asked for.
+    manifest
+        What the ranking was computed from, as plain JSON values; None where not asked for.
+    """
+
+    title: str
+    overall: Ranking
+    groups: Mapping[str, Ranking] = field(default_factory=dict)
+    by: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    quotes: Quotes | None = None
+    trend: Trend | None = None
+    findings: Findings | None = None
+    adjusted: AdjustedEffects | None = None
+    benchmarks: BenchmarkReport | None = None
+    manifest: Mapping[str, Any] | None = None
+
+    @property
+    def scale(self) -> Scale:
+        """The scale of the scores."""
+        return scale_named(self.overall.scale)
+
+    @property
+    def level(self) -> str:
+        """The confidence level in words, such as ``95%``."""
+        return f"{100 * self.overall.level:g}%"
+
+    def label(self, code: str) -> str:
+        """Give what people call a code or a bucket."""
+        return BUCKET_NAMES.get(code) or self.labels.get(code) or ReasonCode(id=code).name
+
+    def parent(self, code: str) -> str | None:
+        """Give what people call the parent of a code, where it has one."""
+        parent = parent_of(code)
+        return parent and self.label(parent)
+
+    def effect(self, code: str) -> AdjustedEffect | None:
+        """Give a cause's adjusted effect, where there are any."""
+        return self.adjusted.of(code) if self.adjusted is not None else None
+
+    @property
+    def corrected(self) -> bool:
+        """Whether an audit corrects the points for the model's errors."""
+        return self.overall.correction.status == "corrected"
+
+    def model_text(self, row: RootCause) -> str:
+        """Give the points by the model's codes alone, and why a cause stays uncorrected beside others."""
+        model = row.correction.uncorrected
+        text = f"{points(model.points_lost)} ({interval(model.low, model.high)})"
+        few = many(row.correction.audited_positives or 0, "audited mention")
+        return text if row.correction.status == "corrected" else f"{text}; uncorrected, {few}"
+
+    def ranked(self) -> list[RootCause]:
+        """Give the causes that are ranked, in order."""
+        return [row for row in self.overall.rows if row.tier is not None]
+
+    def score(self, value: float | None) -> str:
+        """Give a value of the metric as it is written: an NPS has a sign."""
+        return signed(value) if self.scale.worst_loss == 2 else points(value)
+
+    def impact_text(self, row: RootCause) -> str:
+        """Give the leave-one-out impact with its interval, or why there is none."""
+        impact = row.impact
+        return _effect_text(impact.value, impact.low, impact.high, impact.reason)
+
+    def effect_text(self, code: str) -> str | None:
+        """Give the adjusted effect with its interval, or why there is none; None where none was asked for."""
+        effect = self.effect(code)
+        if effect is None:
+            return None
+        text = _effect_text(effect.value, effect.low, effect.high, effect.reason)
+        return f"{text}; it differs in sign from the impact" if effect.disagrees else text
+
+    def notes(self) -> list[str]:
+        """Give every sentence that belongs beside the figures, each once."""
+        notes = [] if self.benchmarks is None else self.benchmarks.sentences(self.by)
+        notes += [self.overall.base, *self.overall.notes]
+        notes += self.adjusted.notes if self.adjusted is not None else ()
+        notes += self.findings.notes if self.findings is not None else ()
+        return list(dict.fromkeys(notes))
+
+    def changes_of(self, code: str) -> list[str]:
+        """Give the changes of a cause over time as sentences."""
+        changes = () if self.findings is None else self.findings.changes
+        label = self.label(code)
+        return [label + one.sentence.removeprefix(code) for one in changes if one.code == code]
+
+    def said_of(self, code: str) -> list[str]:
+        """Give the findings about a cause as sentences: where it costs more, and since when."""
+        spots = () if self.findings is None else self.findings.hotspots
+        old, new = f"lost to {code} [", f"lost to {self.label(code)} ["
+        return [one.sentence.replace(old, new) for one in spots if one.code == code] + self.changes_of(code)
+
+    def who(self, row: RootCause) -> str:
+        """Give how often a cause is mentioned, and by how many people."""
+        people = many(row.respondents, "person", "people")
+        return f"{many(row.mentions, 'mention')} by {people}"
+
+
+def _effect_text(value: float | None, low: float | None, high: float | None, reason: str | None) -> str:
+    if value is None:
+        return f"none: {_WHY_NONE.get(reason or '', reason or 'not known')}"
+    return signed(value) if low is None else f"{signed(value)} ({interval(low, high)})"
