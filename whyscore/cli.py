@@ -13,6 +13,7 @@ from data.errors import InputError, WhyscoreError
 from whyscore import __version__
 from whyscore.audit_commands import audit
 from whyscore.change_commands import register as register_changes
+from whyscore.explanation_command import explain
 from whyscore.options import (
     AsJson,
     DateFormat,
@@ -116,11 +117,14 @@ def tag(
                 "replaced": summary.replaced,
                 "resumed": summary.resumed,
                 "statuses": dict(summary.statuses),
+                "abstained": summary.abstained,
             }
         )
         return
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
     say(f"{summary.rows} responses tagged by {tagger.name} ({counts}) -> {output}")
+    if summary.abstained:
+        say(f"{summary.abstained} of the uncoded are unlike the comments that the model was trained on")
     if summary.replaced:
         say(f"{summary.replaced} rows were replaced by a later row with the same response_id")
     if summary.resumed:
@@ -243,6 +247,7 @@ models = typer.Typer(
 app.add_typer(models, name="models")
 app.add_typer(audit, name="audit")
 register_changes(app)
+app.command()(explain)
 
 
 @models.command("list")
