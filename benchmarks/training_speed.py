@@ -16,6 +16,7 @@ import json
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -85,12 +86,19 @@ def ours(problem: Problem, part: Part, threads: int) -> Turn:
 
 def trainers(problem: Problem, part: Part, threads: int) -> Turn:
     """Go once through the comments with transformers' Trainer and its defaults."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainerCallback
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        PrinterCallback,
+        Trainer,
+        TrainerCallback,
+    )
     from transformers import TrainingArguments as Arguments
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", message=".*pin_memory")
     torch.set_num_threads(threads)
     watch = Watch()
 
@@ -110,7 +118,11 @@ def trainers(problem: Problem, part: Part, threads: int) -> Turn:
             scratch, num_train_epochs=1, save_strategy="no", report_to="none", disable_tqdm=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        Trainer(model, arguments, train_dataset=rows, processing_class=tokenizer, callbacks=[Steps()]).train()
+        trainer = Trainer(
+            model, arguments, train_dataset=rows, processing_class=tokenizer, callbacks=[Steps()]
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
     return watch.turn(arguments.per_device_train_batch_size)
 
 

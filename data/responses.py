@@ -38,7 +38,7 @@ __all__ = [
     "read_responses",
 ]
 
-RESERVED = ("status", "tags", "model", "taxonomy_version", "error")
+RESERVED = ("status", "tags", "model", "taxonomy_version", "error", "abstained")
 """What a tags file says beside a response's own fields."""
 
 Value = TypeVar("Value")

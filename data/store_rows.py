@@ -18,7 +18,7 @@ from data.tags import Evidence, Tag, TaggedResponse
 ID_CHUNK = 500
 """Ids in one query: far below what any database takes as parameters."""
 
-_STATED = ("status", "error", "model", "taxonomy_version")
+_STATED = ("status", "error", "model", "taxonomy_version", "abstained")
 READ = [responses.c[name] for name in (*FIELDS, "segments", *_STATED)]
 READ_TAGS = [tags.c[name] for name in ("response_id", "code", "polarity", "probability", "evidence")]
 """What makes a tagged response: the fields of `Response` in their order, what is said of it, its tags."""
@@ -61,6 +61,7 @@ def response_values(row: TaggedResponse, now: datetime) -> dict[str, Any]:
         "segments": response.segments,
         "status": row.status,
         "error": row.error,
+        "abstained": row.abstained,
         "model": row.model,
         "taxonomy_version": row.taxonomy_version,
         "text_hash": comment_hash(response.comment),
@@ -97,6 +98,6 @@ def assemble(rows: Iterable[Sequence[Any]], tag_rows: Iterable[Sequence[Any]]) -
 
 
 def _tagged(row: Sequence[Any], found: list[Tag]) -> TaggedResponse:
-    *own, status, error, model, version = row
+    *own, status, error, model, version, abstained = row
     found.sort(key=lambda tag: (-tag.probability, tag.code, tag.polarity))
-    return TaggedResponse(Response(*own), status, tuple(found), model, version, error)
+    return TaggedResponse(Response(*own), status, tuple(found), model, version, error, abstained)

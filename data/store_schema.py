@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Computed,
     DateTime,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
@@ -57,6 +59,7 @@ responses = Table(
     Column("segments", Json, nullable=False),
     Column("status", String(16), nullable=False),
     Column("error", Text),
+    Column("abstained", Boolean, nullable=False, server_default=false()),
     Column("model", Text),
     Column("taxonomy_version", Integer),
     Column("text_hash", String(64)),

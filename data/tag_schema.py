@@ -86,4 +86,5 @@ _FITTING: dict[str, Callable[[pa.DataType], bool]] = {
     "model": is_text,
     "taxonomy_version": _is_number,
     "error": is_text,
+    "abstained": pa.types.is_boolean,
 }

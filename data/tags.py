@@ -25,6 +25,7 @@ Status = Literal["tagged", "uncoded", "no_comment", "error"]
 STATUSES: tuple[Status, ...] = ("tagged", "uncoded", "no_comment", "error")
 TAG_FIELDS = RESERVED
 COLUMNS = FIELDS + TAG_FIELDS
+_ABSTAINED = {"": False, "false": False, "true": True}
 _CHUNK = 4096
 _ROW_GROUP = 131_072  # rows of Parquet that lie together; small groups are slow to read and pack badly
 _OUTPUT = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
@@ -83,6 +84,8 @@ class TaggedResponse:
         tagged; uncoded (a comment, no code); no_comment; error (then `error` says why).
     model, taxonomy_version
         What tagged it, such as ``reason-codes/7``.
+    abstained
+        Whether the comment is uncoded because it is unlike those that the model was trained on.
     """
 
     response: Response
@@ -91,6 +94,7 @@ class TaggedResponse:
     model: str | None = None
     taxonomy_version: int | None = None
     error: str | None = None
+    abstained: bool = False
 
     def to_record(self) -> dict[str, Any]:
         """Give the tagged response as its line of JSON holds it: the response's own fields, then the tags."""
@@ -101,7 +105,9 @@ class TaggedResponse:
             "model": None if self.model is None else whole_text(self.model),
             "taxonomy_version": self.taxonomy_version,
         }
-        return record | ({"error": whole_text(self.error)} if self.error is not None else {})
+        if self.error is not None:
+            record["error"] = whole_text(self.error)
+        return record | ({"abstained": True} if self.abstained else {})
 
     def to_line(self) -> str:
         """Give the record as one line of JSON, newline included."""
@@ -162,6 +168,11 @@ def parse_tagged(row: Row, path: str | Path, scale: Scale, seen: Counter[str]) -
     if (status == "tagged") != bool(tags):
         has = "none" if status == "tagged" else "some"
         raise wrong("status", f"the status is '{status}', but there are {has} in 'tags'")
+    abstained = _ABSTAINED.get(str(cells.get("abstained") or "").strip().lower())
+    if abstained is None:
+        raise wrong("abstained", "it is neither true nor false")
+    if abstained and status != "uncoded":
+        raise wrong("abstained", f"the model abstained, but the status is '{status}'")
     model, failure = (cells.get(name) or None for name in ("model", "error"))
     return TaggedResponse(
         response,
@@ -170,6 +181,7 @@ def parse_tagged(row: Row, path: str | Path, scale: Scale, seen: Counter[str]) -
         None if model is None else whole_text(str(model)),
         known,
         None if failure is None else whole_text(str(failure)),
+        abstained,
     )
 
 
@@ -295,7 +307,8 @@ class _CsvTable:
 
     def write(self, rows: Sequence[TaggedResponse]) -> None:
         for row in rows:
-            self.writer.writerow([defuse(value) for value in _flat(row, self.segments).values()])
+            cells = _flat(row, self.segments).values()
+            self.writer.writerow(["true" if cell is True else defuse(cell) for cell in cells])
 
     def close(self) -> None:
         self.file.close()
@@ -328,6 +341,7 @@ def parquet_schema(segments: Sequence[str]) -> pyarrow.Schema:
             ("model", pa.string()),
             ("taxonomy_version", pa.int64()),
             ("error", pa.string()),
+            ("abstained", pa.bool_()),
         ]
     )
 

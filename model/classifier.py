@@ -27,6 +27,7 @@ from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_
 from model.fitting import CheckpointPlace, FitResult, FitSettings, Fold, Progress, fit_network
 from model.labels import LabelSpace
 from model.network import ReasonCodeNetwork
+from model.novelty import Novelty, fit_novelty, read_novelty
 from model.operating_points import BALANCED, PointName, choose_operating_points
 from model.prediction import predict_network
 from model.prompts import comment_prefix
@@ -64,6 +65,8 @@ class ReasonCodeClassifier:
         Labels, thresholds and origin; set by `fit` and `load`.
     fit_result_
         History of the last `fit`.
+    novelty_
+        What the comments of the last `fit` were like; None where there were few, or nobody wrote it down.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class ReasonCodeClassifier:
         self.max_tokens = max_tokens
         self.fit_result_: FitResult | None = None
         self.description_: ModelDescription | None = None
+        self.novelty_: Novelty | None = None
         self.network_: ReasonCodeNetwork | None = None
         self._tokenizer: Any = None
         self._encoder_config: dict[str, Any] = {}
@@ -122,6 +126,8 @@ class ReasonCodeClassifier:
         train = self._with_definitions_kept(self._fold(comments, targets))
         held = self._fold(*validation) if validation is not None and len(validation[0]) else None
         self.fit_result_ = fit_network(network, train, held, pad_id, self.settings, on_progress, checkpoint)
+        read = train.comments if held is None else [*train.comments, *held.comments]
+        self.novelty_ = fit_novelty(read, 1 + max(self._tokenizer.get_vocab().values()))
         if held is not None and validation is not None:
             # A text that stands a hundred times says as much of the probabilities as one that stands once.
             rows = np.unique([normalise(comment) for comment in validation[0]], return_index=True)[1]
@@ -191,6 +197,8 @@ class ReasonCodeClassifier:
         config = json.dumps(self._encoder_config, indent=2, sort_keys=True)
         (folder / ENCODER_FOLDER / "config.json").write_text(config + "\n", encoding="utf-8")
         self._require_description().write(folder)
+        if self.novelty_ is not None:
+            self.novelty_.write(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> ReasonCodeClassifier:
@@ -205,6 +213,7 @@ class ReasonCodeClassifier:
         description = read_description(folder)
         classifier = cls(description.codes, description.encoder, max_tokens=description.max_tokens)
         classifier.description_ = description
+        classifier.novelty_ = read_novelty(folder)
         try:
             config = (folder / ENCODER_FOLDER / "config.json").read_text(encoding="utf-8")
             classifier._encoder_config = json.loads(config)

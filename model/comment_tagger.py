@@ -13,14 +13,32 @@ from numpy.typing import NDArray
 from data.annotations import POLARITIES
 from data.tags import Tag
 from data.taxonomy import Taxonomy
+from model.abstention import abstains
 from model.decision import decide
 from model.description import ModelDescription, read_description, read_model_taxonomy
 from model.encoder import load_tokenizer
 from model.engine import Engine, OnnxEngine
 from model.evidence import find_evidence
 from model.labels import LabelSpace
+from model.novelty import Novelty, read_novelty
 from model.operating_points import BALANCED, PointName
 from model.tokens import TokenizedComment, tokenize
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a model says of a comment.
+
+    Attributes
+    ----------
+    tags
+        Likeliest first; none where it abstains.
+    abstained
+        Whether the comment is unlike those of the training, so that the model says nothing of it.
+    """
+
+    tags: tuple[Tag, ...]
+    abstained: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,12 +51,15 @@ class CommentTagger:
         What the model says of itself, and the reason codes it was trained on.
     engine
         What computes.
+    novelty
+        What the training comments were like; None where that is not known, and then no comment is new.
     """
 
     description: ModelDescription
     taxonomy: Taxonomy
     engine: Engine
     tokenizer: Any
+    novelty: Novelty | None = None
 
     @classmethod
     def load(cls, folder: str | Path, threads: int | None = None) -> CommentTagger:
@@ -63,6 +84,7 @@ class CommentTagger:
             read_model_taxonomy(folder),
             OnnxEngine(folder, description.pad_id, threads),
             load_tokenizer(folder, description.max_tokens),
+            read_novelty(folder),
         )
 
     @property
@@ -82,10 +104,17 @@ class CommentTagger:
         return self.description.calibrate(reading.probabilities)
 
     def choose(self, comments: Sequence[str], point: PointName = BALANCED) -> NDArray[np.bool_]:
-        """Give the pairs that apply, shape (n_comments, n_codes, n_polarities), without evidence."""
+        """Give the pairs that reach their threshold, shape (n_comments, n_codes, n_polarities).
+
+        Also of comments of which `tag` says nothing.
+        """
         return decide(self.probabilities(comments), self.description.threshold_array(point))
 
     def tag(self, comments: Sequence[str], point: PointName = BALANCED) -> list[tuple[Tag, ...]]:
+        """Give the tags of comments, as `verdicts` does."""
+        return [verdict.tags for verdict in self.verdicts(comments, point)]
+
+    def verdicts(self, comments: Sequence[str], point: PointName = BALANCED) -> list[Verdict]:
         """Tag comments; one that stands several times is read once.
 
         Parameters
@@ -97,8 +126,8 @@ class CommentTagger:
 
         Returns
         -------
-        list of tuple of Tag
-            For each comment its tags, likeliest first.
+        list of Verdict
+            One for each comment.
 
         Raises
         ------
@@ -107,16 +136,21 @@ class CommentTagger:
         """
         distinct = list(dict.fromkeys(comments))
         thresholds = self.description.threshold_array(point)
-        tags = dict(zip(distinct, self._tag_distinct(distinct, thresholds), strict=True))
-        return [tags[comment] for comment in comments]
+        verdicts = dict(zip(distinct, self._read_distinct(distinct, thresholds), strict=True))
+        return [verdicts[comment] for comment in comments]
 
-    def _tag_distinct(self, comments: list[str], thresholds: NDArray[np.float64]) -> list[tuple[Tag, ...]]:
+    def abstains(self, comments: Sequence[str]) -> NDArray[np.bool_]:
+        """Tell of which comments the model says nothing, shape (n_comments,)."""
+        return abstains(comments, self.tokenize(comments), self.novelty)
+
+    def _read_distinct(self, comments: list[str], thresholds: NDArray[np.float64]) -> list[Verdict]:
         if not comments:
             return []
         tokens = self.tokenize(comments)
         reading = self.engine.read(tokens)
         probabilities = self.description.calibrate(reading.probabilities)
-        chosen = decide(probabilities, thresholds)
+        abstained = abstains(comments, tokens, self.novelty)
+        chosen = decide(probabilities, thresholds) & ~abstained[:, None, None]
         found: list[list[Tag]] = [[] for _ in comments]
         for row, code, polarity in np.argwhere(chosen):
             found[row].append(
@@ -129,4 +163,7 @@ class CommentTagger:
                     ),
                 )
             )
-        return [tuple(sorted(tags, key=lambda tag: (-tag.probability, tag.code))) for tags in found]
+        return [
+            Verdict(tuple(sorted(tags, key=lambda tag: (-tag.probability, tag.code))), bool(silent))
+            for tags, silent in zip(found, abstained, strict=True)
+        ]

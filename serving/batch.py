@@ -58,12 +58,15 @@ class BatchSummary:
         Rows that an earlier, interrupted run had already tagged.
     statuses
         How many of each status.
+    abstained
+        How many of the uncoded the model abstained from.
     """
 
     rows: int
     replaced: int
     resumed: int
     statuses: Mapping[str, int]
+    abstained: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,8 @@ def tag_file(
             done += len(chunk)
             if on_progress:
                 on_progress(done, plan.rows)
-    statuses = journal.finish(plan.segments, options.scale)
-    return BatchSummary(plan.rows, len(plan.superseded), resumed, statuses)
+    statuses, abstained = journal.finish(plan.segments, options.scale)
+    return BatchSummary(plan.rows, len(plan.superseded), resumed, statuses, abstained)
 
 
 def _read(source: Path, options: ReadOptions) -> Iterator[Response]:
@@ -217,13 +220,16 @@ class _Journal:
     def __exit__(self, *exc: object) -> None:
         self.file.close()
 
-    def finish(self, segments: tuple[str, ...], scale: Scale) -> Mapping[str, int]:
-        """Turn the journal into the output in one step and give the count of each status."""
+    def finish(self, segments: tuple[str, ...], scale: Scale) -> tuple[Mapping[str, int], int]:
+        """Turn the journal into the output in one step; give the count of each status, and of abstentions."""
         statuses: Counter[str] = Counter()
+        abstained = 0
 
         def counted() -> Iterator[TaggedResponse]:
+            nonlocal abstained
             for row in read_tags(self.rows, scale=scale):
                 statuses[row.status] += 1
+                abstained += row.abstained
                 yield row
 
         packed = ".gz" if self.output.suffix.lower() == ".gz" else ""
@@ -234,4 +240,4 @@ class _Journal:
         os.replace(whole, self.output)
         self.rows.unlink()
         self.origin.unlink(missing_ok=True)
-        return statuses
+        return statuses, abstained

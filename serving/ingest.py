@@ -55,6 +55,8 @@ class IngestCounts:
         Responses that the store did not have, that are different now, and that stayed as they were.
     tagged, uncoded, no_comment, error
         The same responses by status.
+    abstained
+        Those of the uncoded of which the model says nothing.
     reused
         Comments that the same model had read before, and did not read again.
     """
@@ -68,6 +70,7 @@ class IngestCounts:
     uncoded: int = 0
     no_comment: int = 0
     error: int = 0
+    abstained: int = 0
     reused: int = 0
 
     def __add__(self, other: IngestCounts) -> IngestCounts:
@@ -123,6 +126,7 @@ def _ingest_chunk(chunk: list[Response], tagger: ResponseTagger, store: Store) -
         replaced=len(chunk) - len(kept),
         **asdict(written),
         **{name: statuses[name] for name in STATUSES},
+        abstained=sum(row.abstained for row in rows),
         reused=sum(row.status != "no_comment" for row in known.values()),
     )
 

@@ -156,6 +156,11 @@ class TaggedRecord(BaseModel):
     model: str | None = Field(description="The model that tagged it.")
     taxonomy_version: int | None = Field(description="The version of the taxonomy that the model knows.")
     error: str = Field("", description="Why the comment could not be tagged; there with status error alone.")
+    abstained: bool = Field(
+        False,
+        description="True where the comment is uncoded because it is unlike those that the model was trained "
+        "on; left out elsewhere.",
+    )
 
 
 class TagReply(BaseModel):
@@ -182,6 +187,9 @@ class UpsertReply(BaseModel):
     uncoded: int = Field(description="Comments without a code.")
     no_comment: int = Field(description="Responses without a comment.")
     error: int = Field(description="Comments that could not be tagged.")
+    abstained: int = Field(
+        description="Uncoded comments that are unlike those that the model was trained on."
+    )
     reused: int = Field(description="Comments that the same model had read before, and did not read again.")
 
 

@@ -67,32 +67,29 @@ class Tagger:
         list of TaggedResponse
             In the same order; each names the model and the taxonomy's version.
         """
-        problems = [self._problem(response.comment) for response in responses]
+        problems = [self.problem(response.comment) for response in responses]
         readable = [
             i
             for i, r in enumerate(responses)
             if r.comment is not None and r.comment.strip() and not problems[i]
         ]
-        tags = dict(
-            zip(
-                readable,
-                self.reader.tag([responses[i].comment or "" for i in readable], self.point),
-                strict=True,
-            )
-        )
+        comments = [responses[i].comment or "" for i in readable]
+        verdicts = dict(zip(readable, self.reader.verdicts(comments, self.point), strict=True))
         version = self.taxonomy.version
         rows = []
         for i, response in enumerate(responses):
             if problems[i]:
                 rows.append(TaggedResponse(response, "error", (), self.name, version, problems[i]))
-            elif i not in tags:
+            elif i not in verdicts:
                 rows.append(TaggedResponse(response, "no_comment", (), self.name, version))
             else:
-                status: Status = "tagged" if tags[i] else "uncoded"
-                rows.append(TaggedResponse(response, status, tags[i], self.name, version))
+                tags, abstained = verdicts[i].tags, verdicts[i].abstained
+                status: Status = "tagged" if tags else "uncoded"
+                rows.append(TaggedResponse(response, status, tags, self.name, version, abstained=abstained))
         return rows
 
-    def _problem(self, comment: str | None) -> str | None:
+    def problem(self, comment: str | None) -> str | None:
+        """Tell why a comment cannot be read; None where it can."""
         if comment is None:
             return None
         if len(comment) > self.max_comment_chars:

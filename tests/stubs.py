@@ -22,6 +22,8 @@ WORDS = {
     "price": "pricing.too-expensive",
     "agent": "support.attitude",
 }
+STRANGE = "qwrtp"
+"""The comment that it abstains from."""
 
 
 class StubTagger:
@@ -53,7 +55,8 @@ class StubTagger:
             )
             for part in re.finditer(rf"({'|'.join(WORDS)})[^,.]*", comment, re.IGNORECASE)
         )
-        return TaggedResponse(response, "tagged" if tags else "uncoded", tags, self.name, 3)
+        status, strange = "tagged" if tags else "uncoded", comment == STRANGE
+        return TaggedResponse(response, status, tags, self.name, 3, abstained=strange)
 
 
 def response(key, score=3, comment="Billed twice", **more):

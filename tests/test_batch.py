@@ -13,7 +13,7 @@ from data.errors import InputError
 from data.scale import CSAT5
 from data.tags import read_tags
 from serving.batch import ReadOptions, tag_file
-from tests.stubs import StubTagger
+from tests.stubs import STRANGE, StubTagger
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,10 +40,11 @@ def test_every_format_holds_every_row(responses, tmp_path, ending):
 
 def test_a_later_row_replaces_an_earlier_one(tmp_path):
     source, output = tmp_path / "in.csv", tmp_path / "out.jsonl"
-    source.write_text("response_id,score,comment\na,1,billed late\nb,2,x\na,9,fine\n", encoding="utf-8")
+    lines = ["response_id,score,comment", "a,1,billed late", f"b,2,{STRANGE}", "a,9,fine"]
+    source.write_text("\n".join(lines) + "\n", encoding="utf-8")
     summary = tag_file(source, output, StubTagger())
     assert [(r.response.response_id, r.response.score) for r in read_tags(output)] == [("b", 2), ("a", 9)]
-    assert (summary.rows, summary.replaced) == (2, 1)
+    assert (summary.rows, summary.replaced, summary.abstained) == (2, 1, 1)
 
 
 def test_a_fault_anywhere_in_the_input_leaves_no_output(responses, tmp_path):
@@ -119,7 +120,7 @@ CHILD = """
 import sys
 sys.path[:0] = [{root!r}]
 from serving.batch import tag_file
-from tests.stubs import StubTagger
+from tests.stubs import STRANGE, StubTagger
 tag_file({source!r}, {output!r}, StubTagger(), None, lambda done, total: print(done, flush=True))
 """
 

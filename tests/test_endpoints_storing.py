@@ -23,6 +23,7 @@ def test_responses_are_stored_when_the_answer_comes(client):
         "uncoded": 0,
         "no_comment": 0,
         "error": 0,
+        "abstained": 0,
         "reused": 0,
     }
     with Store.open(store_of(client)._engine.url.render_as_string()) as other:

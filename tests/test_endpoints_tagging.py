@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.http_client import SECRET, post_json, problem, store_of
-from tests.stubs import StubTagger, response
+from tests.stubs import STRANGE, StubTagger, response
 
 
 def test_tag_gives_records_as_a_tags_file_has_them(client):
@@ -57,6 +57,14 @@ def test_one_bad_comment_fails_no_other(shared):
     assert answer[0]["error"] == "the comment is too long"
     assert "error" not in answer[1]
     assert len({row["response_id"] for row in answer}) == 5
+
+
+def test_an_abstention_is_said_only_where_there_is_one(shared):
+    items = [{"comment": STRANGE}, {"comment": "nothing of note"}]
+    strange, plain = shared.post("/v1/tag", json={"responses": items}).json()["responses"]
+    assert (strange["status"], strange["tags"], strange["abstained"]) == ("uncoded", [], True)
+    assert plain["status"] == "uncoded"
+    assert "abstained" not in plain
 
 
 def test_texts_that_utf8_cannot_hold_are_mended_one_for_one(shared):

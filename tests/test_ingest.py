@@ -8,7 +8,7 @@ from data.scale import CSAT5
 from data.store import Store
 from serving import ingest as room
 from serving.ingest import IngestCounts, ingest, ingest_file
-from tests.stubs import StubTagger, response
+from tests.stubs import STRANGE, StubTagger, response
 
 
 @pytest.fixture
@@ -42,11 +42,13 @@ def test_responses_are_tagged_stored_and_counted(store, tagger):
         response("r2", comment="nothing"),
         response("r3", comment=None),
         response("r4", comment="x" * 3000),
+        response("r5", comment=STRANGE),
     ]
     assert ingest(rows, tagger, store) == IngestCounts(
-        received=4, created=4, tagged=1, uncoded=1, no_comment=1, error=1
+        received=5, created=5, tagged=1, uncoded=2, no_comment=1, error=1, abstained=1
     )
-    assert [row.status for row in store.tagged()] == ["tagged", "uncoded", "no_comment", "error"]
+    statuses = [row.status for row in store.tagged()]
+    assert statuses == ["tagged", "uncoded", "no_comment", "error", "uncoded"]
 
 
 def test_the_same_again_changes_nothing_and_reads_no_comment_twice(store, tagger):

@@ -309,7 +309,7 @@ def test_ids_are_distinct_and_depend_on_the_rows_alone(rows):
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 EDGED = TEXT.map(lambda text: text.strip(BLANKS)).filter(bool)
 NAMES = TEXT.map(tidy_name).filter(lambda name: name and name not in FIELDS and "segment" not in name)
-RESERVED = ("status", "tags", "model", "taxonomy_version", "error")
+RESERVED = ("status", "tags", "model", "taxonomy_version", "error", "abstained")
 RESPONSES = st.builds(
     Response,
     response_id=EDGED,

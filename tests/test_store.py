@@ -11,7 +11,7 @@ from data.store import Store, UpsertResult
 from data.store_rows import canonical
 from data.tags import STATUSES, Evidence, Tag, TaggedResponse
 from tests.stores import emptied
-from tests.stubs import response, tagged
+from tests.stubs import STRANGE, response, tagged
 
 
 @pytest.fixture
@@ -138,6 +138,17 @@ def test_statistics_are_read_without_texts(store):
     assert (one.response.comment, one.tags[0].evidence) == (None, ())
     assert (one.status, one.tags[0].code) == ("tagged", "billing.unexpected-charge")
     assert (two.status, two.tags) == ("no_comment", ())
+
+
+def test_an_abstention_is_kept(store):
+    strange = tagged("r1", comment=STRANGE)
+    store.upsert([strange, tagged("r2")])
+    assert [row.abstained for row in store.tagged()] == [True, False]
+    assert store.tagged_before([response("r1", comment=STRANGE)], model="stub/1", taxonomy_version=3) == {
+        "r1": strange
+    }
+    store.upsert([replace(strange, abstained=False)])
+    assert [row.abstained for row in store.tagged()] == [False, False]
 
 
 # What a model has read need not be read again.

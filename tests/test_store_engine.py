@@ -49,6 +49,22 @@ def test_the_migrations_make_the_tables_that_the_program_uses(store):
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
+def test_responses_of_before_a_migration_stay(url, monkeypatch):
+    from alembic import command
+
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0001"))
+    with Store.open(url) as store, store._writer.begin() as connection:
+        names = "response_id, weight, segments, status, received_at, updated_at"
+        moment = "2026-04-01 00:00:00.000000"
+        values = f"'r1', 1, '{{}}', 'uncoded', '{moment}', '{moment}'"
+        connection.execute(text(f"INSERT INTO responses ({names}) VALUES ({values})"))
+    monkeypatch.undo()
+    with Store.open(url) as store:
+        (row,) = store.tagged()
+    assert (row.response.response_id, row.abstained) == ("r1", False)
+
+
 def test_sqlite_writes_ahead_and_syncs_every_commit(store):
     with store._engine.connect() as connection:
         pragmas = [

@@ -42,6 +42,7 @@ FULL = TaggedResponse(
 )
 SILENT = TaggedResponse(Response("r2"), "no_comment")
 FAILED = TaggedResponse(Response("r3", comment="x"), "error", error="the comment is too long")
+UNLIKE = TaggedResponse(Response("r4", comment="qwrtp"), "uncoded", (), "m/1", 3, abstained=True)
 RECORD = {"response_id": "r1", "comment": "x", "status": "uncoded", "tags": []}
 
 
@@ -50,8 +51,8 @@ RECORD = {"response_id": "r1", "comment": "x", "status": "uncoded", "tags": []}
 
 @pytest.mark.parametrize("name", FORMS)
 def test_tags_read_back_equal(tmp_path, name):
-    rows = [FULL, SILENT, FAILED]
-    assert write_tags(iter(rows), tmp_path / name, ["region"]) == 3
+    rows = [FULL, SILENT, FAILED, UNLIKE]
+    assert write_tags(iter(rows), tmp_path / name, ["region"]) == 4
     assert list(read_tags(tmp_path / name)) == rows
 
 
@@ -98,7 +99,13 @@ def tagged(draw, names):
     )
     error = draw(EDGED) if status == "error" else None
     return TaggedResponse(
-        response, status, tags, draw(st.none() | EDGED), draw(st.none() | st.integers(1, 99)), error
+        response,
+        status,
+        tags,
+        draw(st.none() | EDGED),
+        draw(st.none() | st.integers(1, 99)),
+        error,
+        status == "uncoded" and draw(st.booleans()),
     )
 
 
@@ -136,6 +143,8 @@ def test_the_line_of_json_is_the_promised_one():
     }
     assert "🙂" in FULL.to_line()
     assert json.loads(FAILED.to_line())["error"] == "the comment is too long"
+    assert json.loads(UNLIKE.to_line())["abstained"] is True
+    assert "abstained" not in FULL.to_line() + FAILED.to_line()
 
 
 # --- spreadsheets
@@ -162,8 +171,10 @@ def test_a_defused_text_has_one_mark_more():
 
 
 def test_a_csv_that_was_saved_as_a_workbook_reads_as_before(tmp_path):
-    rows = [TaggedResponse(Response("r1", 9.0, "=good", weight=1.5), "tagged", (TAG,), "m/1", 3), FAILED]
+    good = TaggedResponse(Response("r1", 9.0, "=good", weight=1.5), "tagged", (TAG,), "m/1", 3)
+    rows = [good, FAILED, UNLIKE]
     write_tags(rows, tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text("utf-8").endswith(",m/1,3,,true\n")
     book = openpyxl.Workbook()
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.reader(file):
@@ -173,12 +184,14 @@ def test_a_csv_that_was_saved_as_a_workbook_reads_as_before(tmp_path):
 
 
 def test_pandas_may_have_written_the_file(tmp_path):
-    write_tags([FULL, FAILED], tmp_path / "a.csv", ["region"])
+    write_tags([FULL, UNLIKE, FAILED], tmp_path / "a.csv", ["region"])
     frame = pd.read_csv(tmp_path / "a.csv", dtype={"responded_at": str})
     assert frame["taxonomy_version"].tolist()[0] == 3.0
     frame.to_csv(tmp_path / "b.csv", index=False)
     assert "3.0" in (tmp_path / "b.csv").read_text("utf-8")
-    assert [row.taxonomy_version for row in read_tags(tmp_path / "b.csv")] == [3, None]
+    rows = list(read_tags(tmp_path / "b.csv"))
+    assert [row.taxonomy_version for row in rows] == [3, 3, None]
+    assert [row.abstained for row in rows] == [False, True, False]
 
 
 def test_parquet_has_typed_columns(tmp_path):

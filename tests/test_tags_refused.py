@@ -61,6 +61,11 @@ UNCLEAR = "column 'tags': the tags cannot be understood"
         (tag(probability=True), UNCLEAR),
         (tag(probability=1.01), UNCLEAR),
         (tag(evidence=5), UNCLEAR),
+        (RECORD | {"abstained": "maybe"}, "column 'abstained': it is neither true nor false"),
+        (
+            RECORD | {"abstained": True, "status": "no_comment"},
+            "column 'abstained': the model abstained, but the status is 'no_comment'",
+        ),
         (tag(evidence=["x"]), UNCLEAR),
         (tag(evidence=[{"start": 0, "end": 1}]), UNCLEAR),
         (tag(evidence=[{"start": 2, "end": 1, "text": "x"}]), UNCLEAR),

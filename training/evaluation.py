@@ -82,6 +82,8 @@ class Evaluation:
         Whether the probabilities mean what they say; None where only choices were given.
     points
         For each operating point what was expected of it and what it reached.
+    abstained
+        Comments of which the model says nothing: they count as read, without a code.
     """
 
     comments: int
@@ -93,6 +95,7 @@ class Evaluation:
     pairs: dict[str, Score]
     reliability: Reliability | None = None
     points: dict[str, dict[str, Any]] = field(default_factory=dict)
+    abstained: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Give the figures as plain JSON values."""
@@ -103,6 +106,7 @@ class Evaluation:
         }
         return {
             "comments": self.comments,
+            "abstained": self.abstained,
             "pair_micro_f1": self.pair_micro.f1,
             "pair_macro_f1": self.pair_macro_f1,
             "pair_precision": self.pair_micro.precision,
@@ -117,7 +121,11 @@ class Evaluation:
 
 
 def evaluate_model(
-    probabilities: Floats, present: Floats, known: Floats, description: ModelDescription
+    probabilities: Floats,
+    present: Floats,
+    known: Floats,
+    description: ModelDescription,
+    abstained: Booleans | None = None,
 ) -> Evaluation:
     """Evaluate a model at its balanced operating point, its probabilities, and its other points.
 
@@ -129,12 +137,16 @@ def evaluate_model(
         As `evaluate` takes them.
     description
         Of the model: codes and operating points.
+    abstained
+        Comments of which the model says nothing, shape (n_comments,); None for none.
     """
     codes = description.codes
-    found = evaluate(decide(probabilities, description.threshold_array()), present, known, codes)
+    silent = np.zeros(len(probabilities), np.bool_) if abstained is None else abstained
+    spoken = ~silent[:, None, None]
+    found = evaluate(decide(probabilities, description.threshold_array()) & spoken, present, known, codes)
     points = {}
     for name, point in description.operating_points.items():
-        reached = evaluate(decide(probabilities, point.threshold_array()), present, known, codes)
+        reached = evaluate(decide(probabilities, point.threshold_array()) & spoken, present, known, codes)
         score, expected = reached.pair_micro, point.expected
         points[str(name)] = {
             "expected_precision": expected.precision,
@@ -142,9 +154,8 @@ def evaluate_model(
             "expected_recall": expected.recall,
             "recall": score.recall,
         }
-    return replace(
-        found, reliability=measure_reliability(probabilities, present, known, codes), points=points
-    )
+    reliability = measure_reliability(probabilities, present, known, codes)
+    return replace(found, reliability=reliability, points=points, abstained=int(silent.sum()))
 
 
 def evaluate(chosen: Booleans, present: Floats, known: Floats, codes: tuple[str, ...]) -> Evaluation:

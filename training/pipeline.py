@@ -171,6 +171,7 @@ def evaluate_file(annotations: str | Path, folder: Path, settings: Settings) -> 
             "the model was fitted on every comment of the file; nothing to evaluate on", file=annotations
         )
     present, known = tagger.labels.encode([to_target(row, tagger.taxonomy) for row in fresh])
-    probabilities = tagger.probabilities([row.comment for row in fresh])
-    evaluation = evaluate_model(probabilities, present, known, tagger.description)
+    comments = [row.comment for row in fresh]
+    reading = tagger.probabilities(comments), present, known, tagger.description
+    evaluation = evaluate_model(*reading, tagger.abstains(comments))
     return HeldOutEvaluation(evaluation, len(rows) - len(fresh))

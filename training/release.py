@@ -16,6 +16,7 @@ from data.annotations import Target
 from data.errors import ModelError
 from data.settings import Settings
 from data.text import text_hash
+from model.abstention import abstains
 from model.classifier import ReasonCodeClassifier
 from model.description import TAXONOMY
 from training.evaluation import Evaluation, evaluate_model
@@ -98,7 +99,8 @@ def _evaluate(classifier: ReasonCodeClassifier, comments: list[str], targets: li
     probabilities = np.zeros(present.shape, np.float32)
     if comments:
         probabilities = classifier.predict_proba(comments)
-    return evaluate_model(probabilities, present, known, classifier.description_)
+    abstained = abstains(comments, classifier.tokenize(comments), classifier.novelty_)
+    return evaluate_model(probabilities, present, known, classifier.description_, abstained)
 
 
 def _write_folder(

@@ -14,7 +14,9 @@ from data.setting_texts import parts_of
 from whyscore import __version__
 from whyscore.audit_commands import audit
 from whyscore.change_commands import register as register_changes
+from whyscore.explanation_command import explain
 from whyscore.key_commands import keys
+from whyscore.model_commands import models
 from whyscore.options import (
     AsJson,
     DateFormat,
@@ -55,7 +57,7 @@ def train(
         str | None, typer.Option("--encoder", help="Folder or Hugging Face id; default the packaged one.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same machine: same model.")] = 0,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, max=100, help="The most passes.")] = 6,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, max=100, help="The most passes.")] = 4,
     promote: Annotated[
         bool, typer.Option("--promote/--no-promote", help="Make the new version the champion.")
     ] = True,
@@ -162,11 +164,14 @@ def tag(
                 "replaced": summary.replaced,
                 "resumed": summary.resumed,
                 "statuses": dict(summary.statuses),
+                "abstained": summary.abstained,
             }
         )
         return
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
     say(f"{summary.rows} responses tagged by {tagger.name} ({counts}) -> {output}")
+    if summary.abstained:
+        say(f"{summary.abstained} of the uncoded are unlike the comments that the model was trained on")
     if summary.replaced:
         say(f"{summary.replaced} rows were replaced by a later row with the same response_id")
     if summary.resumed:
@@ -283,49 +288,11 @@ def topics(
     run_topics(responses, output, model, options, seed, as_json, settings)
 
 
-models = typer.Typer(
-    help="List, promote, roll back and compare the versions of the model.", no_args_is_help=True
-)
 app.add_typer(models, name="models")
 app.add_typer(audit, name="audit")
 app.add_typer(keys, name="keys")
 register_changes(app)
-
-
-@models.command("list")
-def models_list(as_json: AsJson = False) -> None:
-    """List the registered versions, newest first."""
-    from whyscore.training_commands import run_list
-
-    run_list(as_json, read_settings())
-
-
-@models.command("promote")
-def models_promote(version: Annotated[int, typer.Argument(min=1)], as_json: AsJson = False) -> None:
-    """Make a version the champion."""
-    from whyscore.training_commands import run_promotion
-
-    run_promotion(version, as_json, read_settings())
-
-
-@models.command("rollback")
-def models_rollback(as_json: AsJson = False) -> None:
-    """Make the former champion the champion again."""
-    from whyscore.training_commands import run_promotion
-
-    run_promotion(None, as_json, read_settings())
-
-
-@models.command("compare")
-def models_compare(
-    a: Annotated[int, typer.Argument(min=1)],
-    b: Annotated[int, typer.Argument(min=1)],
-    as_json: AsJson = False,
-) -> None:
-    """Compare the held-out figures of two versions, code by code."""
-    from whyscore.training_commands import run_comparison
-
-    run_comparison(a, b, as_json, read_settings())
+app.command()(explain)
 
 
 @app.command()

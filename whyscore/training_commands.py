@@ -119,6 +119,8 @@ def show_evaluation(figures: dict[str, Any], title: str) -> None:
         rows = [[name, *(_share(point[kind]) for kind in kinds)] for name, point in points.items()]
         columns = ["operating point", "precision expected", "reached", "recall expected", "reached"]
         print_table("Operating points", columns, rows, {1, 2, 3, 4})
+    if figures.get("abstained"):
+        say(f"{figures['abstained']} comments are unlike those of the training: nothing is said of them")
     say(
         f"{figures['comments']} comments: (code, polarity) micro-F1 {_share(figures['pair_micro_f1'])}, "
         f"macro-F1 {_share(figures['pair_macro_f1'])}; "
