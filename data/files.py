@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,6 +83,26 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"the file cannot be written ({plain_reason(error)})", file=path) from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside the one of that name, which takes its place once it is whole and on disk.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written; the file that was there stays as it was.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with writing(path):
+        try:
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def plain_reason(error: BaseException) -> str:

@@ -42,6 +42,11 @@ class Settings(BaseSettings):
         description="Memory for the database that ranks a Parquet file, in MB; beyond it, work goes to "
         "temporary files (TMPDIR).",
     )
+    manifest_key: Path | None = Field(
+        None,
+        description="File with the key of the hashes in manifests; manifest.key in the home folder, made "
+        "when first needed, where it is not set.",
+    )
     max_tokens: int = Field(
         256, ge=16, le=512, description="Comments are read up to this many tokens; nearly all are shorter."
     )

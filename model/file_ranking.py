@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import InputError
+from data.row_digests import DigestKey, RowDigests
 from data.scale import Scale
 from data.scratch_database import DatabaseLimits
 from data.tag_intake import open_answers
 from data.tag_queries import TagQueries
-from data.tag_schema import UnfitColumnsError
 from data.tags import COLUMNS
 from model.cause_sums import CauseSums
 from model.hierarchy import Hierarchy
@@ -47,10 +47,13 @@ class FileRanking:
         Of all responses.
     groups
         By segment: from the segment's value to its ranking, sorted, as `rank_by_segment` gives them.
+    digests
+        Of the responses; None unless asked for.
     """
 
     overall: Ranking
     groups: Mapping[str, Mapping[str, Ranking]]
+    digests: RowDigests | None = None
 
 
 def rank_file(
@@ -62,6 +65,8 @@ def rank_file(
     span: Span | None = None,
     level: float = 0.95,
     seed: int = 0,
+    key: DigestKey | None = None,
+    listing: Path | None = None,
     limits: DatabaseLimits | None = None,
 ) -> FileRanking:
     """Rank the root causes in a Parquet tags file.
@@ -78,6 +83,9 @@ def rank_file(
         As `model.root_causes.rank_root_causes` takes them.
     span
         Only responses of these days, as `model.window.answered_within` gives them.
+    key, listing
+        With a key, the digests of the responses are taken too, and listed in a file where one is named;
+        they hold the value of the first segment.
     limits
         What the database may take.
 
@@ -99,39 +107,20 @@ def rank_file(
                 overall = sums
             else:
                 parts[segment][value] = sums
+        digests = None if key is None else answers.digests(key, next(iter(parts), None), listing)
     assert overall is not None
     ranking = rank_from_sums(overall, scale, level=level, seed=seed)
     counts = overall.counts
     # Whether promoters were tagged is told from all responses, as `rank_by_segment` does.
     read = counts.promoters_tagged > 0 or counts.promoters_commented == 0
-    return FileRanking(
-        ranking,
-        {
-            name: {
-                value: rank_from_sums(sums, scale, promoters_tagged=read, level=level, seed=seed)
-                for value, sums in sorted(part.items())
-            }
-            for name, part in parts.items()
-        },
-    )
-
-
-def rank_columns(
-    path: Path,
-    scale: Scale,
-    by: str | None = None,
-    *,
-    codes: Sequence[str] | None = None,
-    span: Span | None = None,
-    limits: DatabaseLimits | None = None,
-) -> FileRanking | None:
-    """Rank as `rank_file` does; None where the file is no Parquet or must be read row by row."""
-    if path.suffix.lower() != ".parquet":
-        return None
-    try:
-        return rank_file(path, scale, [by] if by else [], codes=codes, span=span, limits=limits)
-    except UnfitColumnsError:
-        return None
+    groups = {
+        name: {
+            value: rank_from_sums(sums, scale, promoters_tagged=read, level=level, seed=seed)
+            for value, sums in sorted(part.items())
+        }
+        for name, part in parts.items()
+    }
+    return FileRanking(ranking, groups, digests)
 
 
 def _check_segments(answers: TagQueries) -> None:

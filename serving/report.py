@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from data.cells import whole_text
 from data.errors import InputError
-from data.files import writing
+from data.files import write_whole
 from data.scale import scale_named
 from data.tags import read_tags
 from model.adjusted_effect import AdjustedEffects
@@ -42,15 +41,16 @@ def write_report(
     findings: Findings | None = None,
     adjusted: AdjustedEffects | None = None,
     benchmarks: BenchmarkReport | None = None,
+    manifest: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a ranking into a file, which appears whole or not at all.
 
     Parameters
     ----------
     output
-        ``.json`` holds what ``whyscore rank --json`` prints; ``.csv`` a row for each cause or bucket,
-        of all responses and then of each group; ``.xlsx`` the same and more in sheets; ``.html`` a page that
-        needs no network; ``.pptx`` slides for a meeting.
+        ``.json`` holds what ``whyscore rank --json`` prints, and the manifest; ``.csv`` a row for each cause
+        or bucket, of all responses and then of each group; ``.xlsx`` the same and more in sheets; ``.html``
+        a page that needs no network; ``.pptx`` slides for a meeting.
     overall, groups
         The ranking of all responses, and of each value of a segment.
     by
@@ -63,6 +63,8 @@ def write_report(
         Labels of the codes; ids are made readable without it.
     trend, findings, adjusted, benchmarks
         What else to show.
+    manifest
+        What the ranking was computed from (`model.manifest`), for ``.json``.
 
     Raises
     ------
@@ -91,8 +93,11 @@ def write_report(
         findings=findings,
         adjusted=adjusted,
         benchmarks=benchmarks,
+        manifest=manifest,
     )
-    _write(output, _renderer(kind)(report))
+    content = _renderer(kind)(report)
+    # What UTF-8 cannot hold, such as half an emoji in a segment's value, becomes a question mark.
+    write_whole(output, content if isinstance(content, bytes) else content.encode("utf-8", errors="replace"))
 
 
 def ranking_document(
@@ -140,20 +145,5 @@ def _renderer(kind: str) -> Callable[[Report], str | bytes]:
 
 def _write_json(report: Report) -> str:
     document = ranking_document(report.overall, report.groups, report.by, report.adjusted, report.benchmarks)
+    document |= {} if report.manifest is None else {"manifest": dict(report.manifest)}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _write(output: Path, content: str | bytes) -> None:
-    """Write a file beside the output, which takes its place once it is whole and on disk."""
-    # What UTF-8 cannot hold, such as half an emoji in a segment's value, becomes a question mark.
-    data = content if isinstance(content, bytes) else content.encode("utf-8", errors="replace")
-    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
-    with writing(output):
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, output)
-        finally:
-            partial.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from data.scale import Scale, scale_named
 from data.taxonomy import ReasonCode, parent_of
@@ -49,6 +50,8 @@ class Report:
         for, or where there are none.
     benchmarks
         The metrics beside industry benchmarks; None where not asked for.
+    manifest
+        What the ranking was computed from, as plain JSON values; None where not asked for.
     """
 
     title: str
@@ -61,6 +64,7 @@ class Report:
     findings: Findings | None = None
     adjusted: AdjustedEffects | None = None
     benchmarks: BenchmarkReport | None = None
+    manifest: Mapping[str, Any] | None = None
 
     @property
     def scale(self) -> Scale:

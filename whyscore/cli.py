@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from data.errors import WhyscoreError
+from data.errors import InputError, WhyscoreError
 from whyscore import __version__
 from whyscore.audit_commands import audit
 from whyscore.change_commands import register as register_changes
@@ -116,7 +116,10 @@ def tag(
 
 @app.command()
 def rank(
-    tags: Annotated[Path, typer.Argument(help="A tags file, as `whyscore tag` writes it.")],
+    tags: Annotated[
+        Path | None,
+        typer.Argument(help="A tags file, as `whyscore tag` writes it; may be left out with --reproduce."),
+    ] = None,
     by: Annotated[str | None, typer.Option("--by", help="Rank within each value of this segment.")] = None,
     scale: ScaleName = None,
     taxonomy: Annotated[
@@ -141,6 +144,22 @@ def rank(
     benchmarks: Annotated[
         Path | None, typer.Option("--benchmarks", help="Industry benchmarks to set beside each metric, CSV.")
     ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option("--manifest", help="Also write what the ranking was computed from, JSON."),
+    ] = None,
+    list_rows: Annotated[
+        bool,
+        typer.Option(
+            "--list-rows", help="List the responses, as hashes, in a Parquet file beside the manifest."
+        ),
+    ] = False,
+    reproduce: Annotated[
+        Path | None,
+        typer.Option(
+            "--reproduce", help="Rank again as this manifest says; ends with 1 if anything changed."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Rank the root causes of lost points, with intervals."""
@@ -151,8 +170,17 @@ def rank(
     from model.audit_check import AuditCheck, seen_texts_behind
     from model.periods import parse_span
     from whyscore.ranking_commands import run_ranking
+    from whyscore.reproduction_commands import manifest_request, run_reproduction
 
     settings, check = read_settings(), None
+    if reproduce is not None:
+        others = [by, scale, taxonomy, output, adjusted, audit_file, window, benchmarks, manifest, list_rows]
+        if any(others):
+            raise InputError("--reproduce takes all that it needs from the manifest; leave the others out")
+        run_reproduction(reproduce, tags, model, as_json, settings)
+        return
+    if tags is None:
+        raise InputError("name a tags file, as `whyscore tag` writes it: whyscore rank TAGS")
     if audit_file is not None:
         check = AuditCheck(read_audit(audit_file), seen_texts_behind(tags, model, settings))
     span = None if window is None else parse_span(window)
@@ -169,6 +197,7 @@ def rank(
         span=span,
         benchmarks=() if benchmarks is None else read_benchmarks(benchmarks),
         limits=DatabaseLimits(settings.threads, settings.memory_mb),
+        lineage=manifest_request(settings, tags, manifest, output, list_rows, audit_file, model),
     )
 
 

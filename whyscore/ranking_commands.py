@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from data.errors import InputError
 from data.industry_benchmarks import IndustryBenchmark
 from data.scale import Scale
 from data.scratch_database import DatabaseLimits
-from data.tags import read_tags
 from data.taxonomy import read_taxonomy
 from model.adjusted_effect import AdjustedEffects, adjusted_effects
 from model.audit_check import AuditCheck
 from model.benchmark_test import compare_all
-from model.file_ranking import rank_columns
 from model.findings import find_all
-from model.mentions import ScoredResponses
-from model.periods import Span, with_periods
+from model.periods import Span
 from model.ranking import Ranking, RootCause
-from model.root_causes import rank_by_segment, rank_root_causes
-from model.window import answered_within
+from model.tags_ranking import RankingSettings, rank_tags
 from serving.report import SHOWS_MORE, ranking_document, write_report
 from serving.trend import Trend
+from whyscore.reproduction_commands import ManifestRequest
 from whyscore.terminal import print_json, print_table, progress_bar, say
 
 _NAMES = {"uncoded": "(comment without a code)", "no_comment": "(no comment)"}
@@ -41,22 +37,24 @@ def run_ranking(
     span: Span | None = None,
     benchmarks: Sequence[IndustryBenchmark] = (),
     limits: DatabaseLimits | None = None,
+    lineage: ManifestRequest | None = None,
 ) -> None:
-    """Rank, print, and write the report where one is asked for."""
+    """Rank, print, and write the report and the manifest where they are asked for."""
     known = read_taxonomy(taxonomy) if taxonomy is not None else None
     codes = None if known is None else known.active
     more = output is not None and output.suffix.lower() in SHOWS_MORE
-    by_rows = with_adjusted or more or check is not None
-    columns = None if by_rows else rank_columns(tags, scale, by, codes=codes, span=span, limits=limits)
-    if columns is None:
-        scored, overall, groups = _ranked_rows(tags, scale, by, codes, span, check)
-    else:
-        scored, overall, groups = None, columns.overall, columns.groups.get(by or "", {})
-    if not overall.n_scored:
-        raise InputError("no row has a score, so there is nothing to rank", file=tags, column="score")
+    with progress_bar("Reading tags") as tell:
+        asked = RankingSettings(scale, by, span, codes)
+        wanted = None if lineage is None else lineage.wanted
+        ranked = rank_tags(
+            tags, asked, check=check, rows_needed=with_adjusted or more, wanted=wanted, limits=limits
+        )
+        tell(1, 1, "")
+    scored, overall, groups = ranked.scored, ranked.overall, ranked.groups
     adjusted = adjusted_effects(scored, overall) if with_adjusted and scored is not None else None
     metrics = {value: ranking.metric for value, ranking in groups.items()}
     beside = compare_all(overall.metric, metrics, by, benchmarks) if benchmarks else None
+    manifest = None if lineage is None else lineage.manifest_of(tags, output, ranked, asked)
     if output is not None:
         write_report(
             output,
@@ -70,6 +68,7 @@ def run_ranking(
             findings=find_all(scored) if more and scored is not None else None,
             adjusted=adjusted,
             benchmarks=beside,
+            manifest=manifest,
         )
     if as_json:
         print_json(ranking_document(overall, groups, by, adjusted, beside))
@@ -85,26 +84,6 @@ def run_ranking(
         say(note)
     if output is not None:
         say(f"Report -> {output}")
-
-
-def _ranked_rows(
-    tags: Path,
-    scale: Scale,
-    by: str | None,
-    codes: Sequence[str] | None,
-    span: Span | None,
-    check: AuditCheck | None,
-) -> tuple[ScoredResponses, Ranking, Mapping[str, Ranking]]:
-    """Read a tags file row by row, and rank; an audit's check watches the rows pass."""
-    with progress_bar("Reading tags") as tell:
-        rows = answered_within(read_tags(tags, scale=scale), span)
-        watched = rows if check is None else check.watch(rows)
-        scored = ScoredResponses.from_tagged(with_periods(watched), scale, file=tags)
-        tell(1, 1, "")
-    audit = None if check is None else check.result()
-    overall = rank_root_causes(scored, codes=codes, audit=audit)
-    groups = rank_by_segment(scored, by, codes=codes, audit=audit) if by and scored.n else {}
-    return scored, overall, groups
 
 
 def show_ranking(ranking: Ranking, title: str, most: int = 15) -> None:
