@@ -1,0 +1,313 @@
+"""Points lost to a code in each value of a segment, shrunk towards the code's overall value.
+
+A value with few mentions is mostly noise: the largest of fifty such cells is large by chance. Empirical
+Bayes takes from all values of one code how much they truly differ, and moves each towards the code's overall
+value by as much as its own noise asks for. Codes are never shrunk towards each other.
+
+A cell's points are a sum of rare amounts of one sign, whose variance is proportional to their mean, as a
+count's is; so the model is that of counts: Poisson within a cell, gamma between the cells of a code (Clayton
+& Kaldor 1987). How much the cells differ is not estimated by one number, which would often be 0 and leave
+intervals far too short, but averaged over with the uniform shrinkage prior (Daniels 1999).
+
+References
+----------
+Efron, B. & Morris, C. (1975). Data analysis using Stein's estimator and its generalizations. JASA 70.
+Clayton, D. & Kaldor, J. (1987). Empirical Bayes estimates of age-standardized relative risks for use in
+disease mapping. Biometrics 43(3).
+Daniels, M. (1999). A prior for the variance in hierarchical models. Canadian Journal of Statistics 27(3).
+Armstrong, T., Kolesar, M. & Plagborg-Moller, M. (2022). Robust empirical Bayes confidence intervals.
+Econometrica 90(6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammainc, gammaln, ndtr, ndtri
+
+from model.contrasts import Partition
+from model.contributions import SHOWN, Contributions
+from model.group_sums import counts_by, sums_by
+from model.mentions import ScoredResponses
+from model.points_lost import mean_interval
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+NODES = 24
+"""Of the average over how much cells differ; twice as many change the third digit."""
+
+HALVINGS = 50
+"""Of the search for a quantile."""
+
+PULLS = np.linspace(0.0, 0.99, 100)
+"""Where the widening of intervals is computed; it is interpolated between them."""
+
+
+@dataclass(frozen=True)
+class SegmentCell:
+    """Points lost to a code in a value of a segment.
+
+    Attributes
+    ----------
+    code, value
+        Which cell; ``""`` holds the responses without a value.
+    points_lost
+        As the value's responses have it.
+    shrunk, low, high
+        The same, shrunk towards the code's overall value, with its interval.
+    pull
+        How far it was shrunk: 0 not at all, 1 all the way.
+    overall
+        The code's overall value.
+    responses, mentions, respondents
+        Responses with the value; those that mention the code, and the people behind these.
+    """
+
+    code: str
+    value: str
+    points_lost: float
+    shrunk: float
+    low: float
+    high: float
+    pull: float
+    overall: float
+    responses: int
+    mentions: int
+    respondents: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SegmentCells:
+    """The cells of every eligible code in every value of a segment.
+
+    Attributes
+    ----------
+    segment
+        The segment.
+    rows
+        Sorted by code, then by value.
+    level
+        The confidence level.
+    note
+        The sentence that belongs beside shrunk figures.
+    """
+
+    segment: str
+    rows: tuple[SegmentCell, ...]
+    level: float
+    note: str
+
+    def of(self, code: str, value: str) -> SegmentCell | None:
+        """Give a cell; None where the code is not eligible or the value too rare."""
+        return next((row for row in self.rows if (row.code, row.value) == (code, value)), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON values."""
+        return asdict(self) | {"rows": [row.to_dict() for row in self.rows]}
+
+
+def segment_cells(responses: ScoredResponses, segment: str, *, level: float = 0.95) -> SegmentCells:
+    """Shrink the points lost to each eligible code in each value of a segment.
+
+    Eligible are codes with ten respondents; a value with fewer than five people is no cell.
+
+    Parameters
+    ----------
+    responses
+        All scored responses.
+    segment
+        One of their segments.
+    level
+        The confidence level, between 0 and 1.
+
+    Raises
+    ------
+    InputError
+        If there is no such segment, or it has too many values.
+    """
+    responses.by_segment(segment)  # raises where there is none
+    contributions = Contributions.of(responses)
+    rows: list[SegmentCell] = []
+    if contributions.codes:
+        held = responses.segments[segment][contributions.kept]
+        names = sorted(set(held))
+        place = {name: position for position, name in enumerate(names)}
+        value = np.array([place[name] for name in held], dtype=np.int64)
+        partition = Partition.of(names, value, contributions.weight, contributions.person)
+        for code in range(len(contributions.codes)):
+            rows += _cells(contributions, partition, code, level)
+    note = (
+        f"Cells by {segment} are shrunk towards the cause's overall value (empirical Bayes): "
+        "the fewer the mentions behind a cell, the more."
+    )
+    return SegmentCells(segment, tuple(rows), level, note)
+
+
+def _cells(
+    contributions: Contributions, partition: Partition, code: int, level: float
+) -> Iterator[SegmentCell]:
+    """Give the cells of a code."""
+    row, contributed = contributions.of_code(code)
+    where, k = partition.level[row], len(partition.names)
+    weight = partition.weights[0]
+    points = 100.0 * sums_by(where, contributions.weight[row] * contributed, k) / weight
+    overall, low, high = _overall(contributions, code)
+    noise = _noise(contributions, partition, code)
+    shown = np.flatnonzero(partition.people >= SHOWN)
+    if not shown.size:
+        return
+    mix = _Mixture.of(points[shown], noise[shown], overall)
+    centre, pull = mix.means(), mix.pulls()
+    wider = np.interp(pull, PULLS, _widening(level))
+    below = wider * (centre - mix.quantiles(0.5 - level / 2))
+    above = wider * (mix.quantiles(0.5 + level / 2) - centre)
+    # The overall value is estimated too, and each cell leans on it by its pull.
+    less = np.sqrt(below**2 + (pull * (overall - low)) ** 2)
+    more = np.sqrt(above**2 + (pull * (high - overall)) ** 2)
+    mentions = counts_by(where, k)
+    people = int(contributions.person.max()) + 1
+    pairs = np.unique(where * people + contributions.person[row])
+    respondents = counts_by(pairs // people, k)
+    for place, cell in enumerate(shown.tolist()):
+        yield SegmentCell(
+            code=contributions.codes[code],
+            value=partition.names[cell],
+            points_lost=float(points[cell]),
+            shrunk=float(centre[place]),
+            low=max(0.0, float(centre[place] - less[place])),
+            high=float(centre[place] + more[place]),
+            pull=float(pull[place]),
+            overall=overall,
+            responses=int(partition.counts[cell]),
+            mentions=int(mentions[cell]),
+            respondents=int(respondents[cell]),
+        )
+
+
+@lru_cache(maxsize=8)
+def _widening(level: float) -> Floats:
+    """Give by how much an interval is to be wider than the mixture's own, at each of `PULLS`.
+
+    A cell that is shrunk by the share B misses its own value by ``B`` times its distance from the overall
+    one, of which the data tell the variance alone. The factor holds for the worst law of that variance:
+    most cells at the overall value, few far away.
+    """
+    narrow = float(ndtri(0.5 + level / 2))
+    ratio = PULLS / (1.0 - PULLS)
+    far = (
+        ratio * np.exp(np.linspace(0.0, 12.0, 400))[:, None]
+    )  # variances of those few; as rare as they are far
+    share = np.divide(ratio, far, out=np.ones_like(far), where=far > 0)
+    low, high = np.full(PULLS.size, narrow), narrow + 5.0 + np.sqrt(ratio / (1.0 - level))
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        missed = (1.0 - share) * 2.0 * ndtr(-middle) + share * (
+            ndtr(np.sqrt(far) - middle) + ndtr(-np.sqrt(far) - middle)
+        )
+        wide = missed.max(axis=0) <= 1.0 - level
+        low, high = np.where(wide, low, middle), np.where(wide, middle, high)
+    factor: Floats = np.maximum(1.0, high * np.sqrt(1.0 - PULLS) / narrow)
+    return factor
+
+
+def _overall(contributions: Contributions, code: int) -> tuple[float, float, float]:
+    """Give a code's overall points lost, with the interval that a ranking gives them."""
+    weight, person = contributions.weight, contributions.person
+    row, contributed = contributions.of_code(code)
+    value = sums_by(row, contributed, weight.size)
+    mean, people = float(weight @ value) / float(weight.sum()), int(person.max()) + 1
+    by_person = sums_by(person, weight, people)
+    influence = sums_by(person, weight * (value - mean), people) / float(weight.sum())
+    error = float(influence @ influence * people / (people - 1)) ** 0.5
+    low, high = mean_interval(
+        [100.0 * mean],
+        [100.0 * error],
+        respondents=people,
+        effective_n=float(by_person.sum()) ** 2 / float(by_person @ by_person),
+        worst=100.0 * contributions.worst,
+    )
+    return 100.0 * mean, float(low[0]), float(high[0])
+
+
+def _noise(contributions: Contributions, partition: Partition, code: int) -> Floats:
+    """Give the variance of a code's points in each value where the values do not differ, shape (k,)."""
+    likeness = float(contributions.likeness[code])
+    squares = (1.0 - likeness) * partition.weights[1] + likeness * np.diag(partition.products)
+    noise: Floats = 1e4 * float(contributions.moments.variance[code]) * squares / partition.weights[0] ** 2
+    return noise
+
+
+@dataclass(frozen=True, eq=False)
+class _Mixture:
+    """What the k cells of a code are, given the data: gamma laws, averaged over how much cells differ.
+
+    Attributes
+    ----------
+    shape, rate
+        Of each law, shape (k, nodes).
+    weight
+        Of each node, shape (nodes,), of a sum of 1.
+    prior
+        The rate of the cells' common law at each node, shape (nodes,).
+    """
+
+    shape: Floats
+    rate: Floats
+    weight: Floats
+    prior: Floats
+
+    @classmethod
+    def of(cls, points: Floats, noise: Floats, overall: float) -> _Mixture:
+        """Weigh the nodes by the likelihood of the cells (negative binomial).
+
+        Parameters
+        ----------
+        points, noise
+            Of each cell, shape (k,): the points lost and their variance where cells do not differ.
+        overall
+            The code's overall value.
+        """
+        exposure = overall / noise
+        counts = points * exposure
+        typical = points.size / float((1.0 / noise).sum())
+        # Uniform over the shrinkage of a typical cell.
+        pull = (np.arange(NODES) + 0.5) / NODES
+        prior_shape = overall**2 * pull / (typical * (1.0 - pull))
+        prior_rate = prior_shape / overall
+        shape, rate = prior_shape + counts[:, None], prior_rate + exposure[:, None]
+        fit = gammaln(shape) - gammaln(prior_shape) + prior_shape * np.log(prior_rate)
+        likelihood = (fit - shape * np.log(rate)).sum(axis=0)
+        weight = np.exp(likelihood - likelihood.max())
+        return cls(shape, rate, weight / weight.sum(), prior_rate)
+
+    def means(self) -> Floats:
+        """Give the mean of each cell, shape (k,)."""
+        means: Floats = (self.shape / self.rate) @ self.weight
+        return means
+
+    def pulls(self) -> Floats:
+        """Give how far each cell is shrunk, shape (k,)."""
+        pulls: Floats = (self.prior / self.rate) @ self.weight
+        return pulls
+
+    def quantiles(self, share: float) -> Floats:
+        """Give a quantile of each cell's mixture, shape (k,), by halving."""
+        spread = np.sqrt(self.shape) / self.rate
+        low = np.zeros(self.shape.shape[0])
+        high = (self.shape / self.rate + 12.0 * spread + 12.0 / self.rate).max(axis=1)
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2.0
+            below = gammainc(self.shape, self.rate * middle[:, None]) @ self.weight < share
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        found: Floats = (low + high) / 2.0
+        return found
