@@ -31,7 +31,7 @@ WAYS = ("whyscore", "pandas", "manifest")
 
 
 def rank_in_whyscore(path: Path, *, digests: bool = False) -> pd.DataFrame:
-    """Rank the file, with the digests of a manifest if asked, and give the figures that pandas computes too."""
+    """Rank the file, with a manifest's digests if asked; give the figures that pandas computes too."""
     from data.row_digests import DigestKey
     from data.scale import NPS
     from data.scratch_database import DatabaseLimits
