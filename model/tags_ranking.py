@@ -115,7 +115,8 @@ def rank_tags(
         found = _by_columns(tags, settings, wanted, limits)
     found = found or _by_rows(tags, settings, check, wanted, rows_needed)
     if not found.overall.n_scored:
-        raise InputError("no row has a score, so there is nothing to rank", file=tags, column="score")
+        when = "" if settings.span is None else f" that was given within '{settings.span.name}'"
+        raise InputError(f"no row{when} has a score, so there is nothing to rank", file=tags, column="score")
     return found
 
 

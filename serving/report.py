@@ -76,10 +76,7 @@ def write_report(
     """
     output = Path(output)
     kind = output.suffix.lower()
-    if kind not in ENDINGS:
-        raise InputError("a report is written as .json, .csv, .xlsx, .pptx or .html", file=output)
-    if tags is not None and output.exists() and output.samefile(tags):
-        raise InputError("the report would overwrite the tags", file=output)
+    check_output(output, tags)
     quotes = None
     if tags is not None and kind in SHOWS_MORE:
         scale = scale_named(overall.scale)
@@ -101,6 +98,24 @@ def write_report(
     content = _renderer(kind)(report)
     # What UTF-8 cannot hold, such as half an emoji in a segment's value, becomes a question mark.
     write_whole(output, content if isinstance(content, bytes) else content.encode("utf-8", errors="replace"))
+
+
+def check_output(output: Path, tags: Path | None = None) -> None:
+    """Raise `InputError` where a report cannot be of that name, before anything long is begun.
+
+    Parameters
+    ----------
+    output
+        The report.
+    tags
+        The tags file, which it must not overwrite.
+    """
+    if output.suffix.lower() not in ENDINGS:
+        raise InputError("a report is written as .json, .csv, .xlsx, .pptx or .html", file=output)
+    if tags is not None and output.exists() and tags.exists() and output.samefile(tags):
+        raise InputError("the report would overwrite the tags", file=output)
+    if not output.absolute().parent.is_dir():
+        raise InputError("the report cannot be written: there is no such folder", file=output)
 
 
 def ranking_document(

@@ -240,3 +240,16 @@ def test_a_ranking_stands_beside_benchmarks(whyscore, tags, tmp_path):
     assert "rank --by that segment" in " ".join(err.split())
     assert "benchmarks" not in json.loads(whyscore("rank", tags, "--json")[1])
     assert whyscore("rank", tags, "--benchmarks", "none.csv")[0] == 2
+
+
+def test_a_wrong_name_of_a_report_is_said_before_the_tags_are_read(whyscore, tmp_path):
+    (tmp_path / "broken.jsonl").write_text("this would be another error\n")
+    assert "a report is written as .json" in whyscore("rank", "broken.jsonl", "-o", "r.pdf")[2]
+    assert "there is no such folder" in whyscore("rank", "broken.jsonl", "-o", "no/r.html")[2]
+
+
+def test_an_empty_window_is_named_and_a_manifest_told(whyscore, tags):
+    code, _, err = whyscore("rank", tags, "--window", "2025")
+    assert code == 2
+    assert "no row that was given within '2025' has a score" in " ".join(err.split())
+    assert "Manifest -> m.json" in whyscore("rank", tags, "--manifest", "m.json")[2]

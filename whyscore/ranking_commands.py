@@ -11,13 +11,13 @@ from data.scratch_database import DatabaseLimits
 from data.taxonomy import read_taxonomy
 from model.adjusted_effect import AdjustedEffects, adjusted_effects
 from model.audit_check import AuditCheck
-from model.benchmark_test import compare_all
+from model.benchmark_test import BenchmarkReport, compare_all
 from model.findings import Findings, find_all
 from model.periods import Span
 from model.ranking import Ranking, RootCause
 from model.segment_cells import SegmentCells, segment_cells
 from model.tags_ranking import RankedTags, RankingSettings, rank_tags
-from serving.report import SHOWS_MORE, ranking_document, write_report
+from serving.report import SHOWS_MORE, check_output, ranking_document, write_report
 from serving.report_content import said_by_model_alone
 from serving.trend import Trend
 from whyscore.reproduction_commands import ManifestRequest
@@ -42,6 +42,8 @@ def run_ranking(
     lineage: ManifestRequest | None = None,
 ) -> None:
     """Rank, print, and write the report and the manifest where they are asked for."""
+    if output is not None:
+        check_output(output, tags)
     known = read_taxonomy(taxonomy) if taxonomy is not None else None
     codes = None if known is None else known.active
     more = output is not None and output.suffix.lower() in SHOWS_MORE
@@ -77,22 +79,34 @@ def run_ranking(
     if as_json:
         print_json(ranking_document(overall, groups, by, adjusted, beside, cells))
         return
-    show_ranking(overall, "All responses")
+    _show(ranked, by, adjusted, beside, cells)
+    written = {"Report": output, "Manifest": None if lineage is None else lineage.path}
+    for what, path in written.items():
+        if path is not None:
+            say(f"{what} -> {path}")
+
+
+def _show(
+    ranked: RankedTags,
+    by: str | None,
+    adjusted: AdjustedEffects | None,
+    beside: BenchmarkReport | None,
+    cells: SegmentCells | None,
+) -> None:
+    """Print the rankings, and every sentence that belongs beside them."""
+    show_ranking(ranked.overall, "All responses")
     if adjusted is not None:
         show_adjusted(adjusted)
-    for value, ranking in groups.items():
+    for value, ranking in ranked.groups.items():
         show_ranking(ranking, f"{by} = {value or '(blank)'}")
-    for sentence in () if beside is None else beside.sentences(by):
-        say(sentence)
-    for note in overall.notes:
-        say(note)
+    sentences = [] if beside is None else beside.sentences(by)
+    sentences += ranked.overall.notes
     if cells is not None:
-        say(cells.note if cells.reason else f"{cells.note} They are in reports (--output) and under --json.")
-    alone = said_by_model_alone(overall, ["adjusted"] if adjusted is not None else [])
-    if alone is not None:
-        say(alone)
-    if output is not None:
-        say(f"Report -> {output}")
+        where = "" if cells.reason else " They are in reports (--output) and under --json."
+        sentences.append(f"{cells.note}{where}")
+    alone = said_by_model_alone(ranked.overall, ["adjusted"] if adjusted is not None else [])
+    for sentence in sentences if alone is None else [*sentences, alone]:
+        say(sentence)
 
 
 def _cells(ranked: RankedTags, by: str) -> SegmentCells:
