@@ -1,9 +1,9 @@
 """Ranks ten million tagged responses, overall and by each of six segments, beside the same in plain pandas.
 
-Run: ``python benchmarks/scale.py`` (``--rows 1000000`` for a quick one, ``--only whyscore`` without pandas).
-Hypothesis: at most 20 s and 2 GB on two cores, and the same figures as pandas to 1e-9. Each runs in a
-process of its own, on two cores; memory is that process's peak. Pandas does less: see `plain_pandas`.
-The data and the figures are kept in ``benchmarks/out/scale``.
+Run: ``python benchmarks/scale.py`` (``--rows 1000000`` for a quick one, ``--only whyscore`` for one way).
+Hypothesis: at most 20 s and 2 GB on two cores, and the same figures as pandas to 1e-9. Each way runs in a
+process of its own, on two cores; memory is that process's peak. Pandas does less: see `plain_pandas`. A third
+way takes the digests of a manifest too. The data and the figures are kept in ``benchmarks/out/scale``.
 """
 
 from __future__ import annotations
@@ -27,16 +27,19 @@ from tagged_answers import SEGMENTS, write_answers  # noqa: E402
 OUT = ROOT / "benchmarks" / "out" / "scale"
 CORES = 2
 SECONDS, GIGABYTES = 20.0, 2.0
+WAYS = ("whyscore", "pandas", "manifest")
 
 
-def rank_in_whyscore(path: Path) -> pd.DataFrame:
-    """Rank the file, and give the figures that pandas computes too."""
+def rank_in_whyscore(path: Path, *, digests: bool = False) -> pd.DataFrame:
+    """Rank the file, with a manifest's digests if asked; give the figures that pandas computes too."""
+    from data.row_digests import DigestKey
     from data.scale import NPS
     from data.scratch_database import DatabaseLimits
     from model.file_ranking import rank_file
     from model.ranking import Ranking
 
-    found = rank_file(path, NPS, tuple(SEGMENTS), limits=DatabaseLimits(threads=CORES))
+    key = DigestKey("0" * 32) if digests else None
+    found = rank_file(path, NPS, tuple(SEGMENTS), key=key, limits=DatabaseLimits(threads=CORES))
 
     def rows(segment: str, value: object, ranking: Ranking) -> list[tuple[object, ...]]:
         return [
@@ -70,8 +73,10 @@ def run_child(way: str, path: Path, out: Path) -> None:
     """Rank once and write the figures."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
-    table = rank_in_whyscore(path) if way == "whyscore" else rank_in_pandas(path, tuple(SEGMENTS))
-    frame = table.reset_index()
+    if way == "pandas":
+        frame = rank_in_pandas(path, tuple(SEGMENTS)).reset_index()
+    else:
+        frame = rank_in_whyscore(path, digests=way == "manifest").reset_index()
     frame["value"] = frame["value"].astype(str)
     frame.to_parquet(out)
 
@@ -94,8 +99,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--only", choices=["whyscore", "pandas"])
-    parser.add_argument("--child", choices=["whyscore", "pandas"], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=WAYS)
+    parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -106,15 +111,15 @@ def main() -> None:
     path = OUT / f"tags-{arguments.rows}.parquet"
     if not path.exists():
         write_answers(path, arguments.rows)
-    ways = [arguments.only] if arguments.only else ["whyscore", "pandas"]
-    figures = {way: OUT / f"{way}-{arguments.rows}.parquet" for way in ("whyscore", "pandas")}
+    ways = [arguments.only] if arguments.only else list(WAYS)
+    figures = {way: OUT / f"{way}-{arguments.rows}.parquet" for way in WAYS}
     found = {way: measured(way, path, figures[way]) for way in ways}
     print(f"{arguments.rows:,} rows, {path.stat().st_size / 1e9:.2f} GB of Parquet; {len(SEGMENTS)} segments")
     print("            wall s    CPU s  peak GB")
     for way, cost in found.items():
         print(f"{way:<10} {cost['wall_s']:>7.1f}  {cost['cpu_s']:>7.1f}  {cost['peak_gb']:>7.2f}")
     failed = False
-    if len(ways) == 2:
+    if len(ways) > 1:
         ratios = [found["pandas"][name] / found["whyscore"][name] for name in ("wall_s", "cpu_s", "peak_gb")]
         print("ratio      {:>7.1f}  {:>7.1f}  {:>7.1f}".format(*ratios))
         worst = worst_difference(figures["whyscore"], figures["pandas"])

@@ -60,7 +60,7 @@ class Moments:
         first, second, cubed = np.where(weights > 0, weights, np.inf)
         c, c_2, cc_2, c_3, cc_3, ccc_3 = sums
         mean = c / first
-        spread = cc_2 - 2.0 * mean * c_2 + mean**2 * second * (weights[1] > 0)
+        spread = cc_2 - 2.0 * mean * c_2 + mean**2 * weights[1]
         spread = np.where(spread > ROUNDING * np.maximum(cc_2, 1e-300), spread, 0.0)
         skew = ccc_3 - 3.0 * mean * cc_3 + 3.0 * mean**2 * c_3 - mean**3 * weights[2]
         return cls(mean, spread / second, np.where(spread > 0, skew / cubed, 0.0))

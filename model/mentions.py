@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Pairs = tuple[ArrayLike, ArrayLike]
+
+_NOTHING: frozenset[str] = frozenset()  # one for all rows
+
+LIKELY = 0.5
+"""The calibrated probability from which on a tag is likelier right than wrong."""
 
 MAX_SEGMENT_VALUES = 1000
 """A column with more values is an id or a free text, not a segment."""
@@ -47,6 +52,9 @@ class ScoredResponses:
         The ids of the codes that mentions and praise point to, sorted.
     mention_rows, mention_codes
         Distinct pairs of positions in the responses and in `codes`, shape (m,) each, sorted by row.
+    doubtful
+        Which mentions the model holds for likelier wrong than right (no tag behind them reaches the
+        probability `LIKELY`), shape (m,).
     praise_rows, praise_codes
         The same for codes that a comment only praises; for display counts, never for causes.
     segments
@@ -70,6 +78,7 @@ class ScoredResponses:
     codes: tuple[str, ...]
     mention_rows: Ints
     mention_codes: Ints
+    doubtful: Bools
     praise_rows: Ints
     praise_codes: Ints
     segments: Mapping[str, NDArray[np.object_]]
@@ -96,6 +105,7 @@ class ScoredResponses:
         mentions: Pairs = ((), ()),
         *,
         praise: Pairs = ((), ()),
+        doubtful: Pairs = ((), ()),
         weight: ArrayLike | None = None,
         respondent: ArrayLike | None = None,
         commented: ArrayLike | None = None,
@@ -116,6 +126,8 @@ class ScoredResponses:
         mentions, praise
             Pairs of (row positions, code positions), shape (m,) each; repeated pairs count once, and
             a code both mentioned and praised by one response is a mention.
+        doubtful
+            The pairs among the mentions that are doubtful; by default none.
         weight, respondent, error, segments, response_ids, unscored, unscored_by
             As the attributes; by default 1, one respondent per response, False and none.
         commented, tagged
@@ -156,6 +168,7 @@ class ScoredResponses:
             codes=tuple(codes[position] for position in order),
             mention_rows=caused // width,
             mention_codes=caused % width,
+            doubtful=np.isin(caused, _distinct(doubtful, place)),
             praise_rows=praised // width,
             praise_codes=praised % width,
             segments={name: np.asarray(values, dtype=object) for name, values in (segments or {}).items()},
@@ -209,6 +222,7 @@ class ScoredResponses:
                 codes,
                 _pairs([row.causes for row in scored], place),
                 praise=_pairs([row.praise for row in scored], place),
+                doubtful=_pairs([row.doubtful for row in scored], place),
                 weight=[row.weight for row in scored],
                 respondent=_person_ids([row.respondent_id for row in scored]),
                 commented=[row.status != "no_comment" for row in scored],
@@ -253,12 +267,23 @@ class ScoredResponses:
             codes=self.codes,
             mention_rows=place[self.mention_rows[mentioned]],
             mention_codes=self.mention_codes[mentioned],
+            doubtful=self.doubtful[mentioned],
             praise_rows=place[self.praise_rows[praised]],
             praise_codes=self.praise_codes[praised],
             segments={name: values[kept] for name, values in self.segments.items()},
             response_ids=self.response_ids[kept],
             unscored=unscored,
             unscored_by={},
+        )
+
+    def likely(self) -> ScoredResponses:
+        """Give the same responses without their doubtful mentions, as a stricter reader would tag them."""
+        kept = ~self.doubtful
+        return replace(
+            self,
+            mention_rows=self.mention_rows[kept],
+            mention_codes=self.mention_codes[kept],
+            doubtful=self.doubtful[kept],
         )
 
     def by_segment(self, name: str) -> dict[str, ScoredResponses]:
@@ -298,6 +323,7 @@ class _Row:
     respondent_id: str | None
     status: str
     causes: frozenset[str]
+    doubtful: frozenset[str]
     praise: frozenset[str]
     segments: Mapping[str, str]
 
@@ -306,7 +332,8 @@ class _Row:
         response = row.response
         score = response.score
         tags = () if row.status == "error" else row.tags
-        causes = frozenset(tag.code for tag in tags if tag.polarity != "positive")
+        blamed = [tag for tag in tags if tag.polarity != "positive"]
+        causes = frozenset(tag.code for tag in blamed)
         return cls(
             number=number,
             response_id=response.response_id,
@@ -315,6 +342,7 @@ class _Row:
             respondent_id=response.respondent_id or None,
             status=row.status,
             causes=causes,
+            doubtful=(causes - {tag.code for tag in blamed if tag.probability >= LIKELY}) or _NOTHING,
             praise=frozenset(tag.code for tag in tags) - causes,
             segments=response.segments,
         )

@@ -74,6 +74,10 @@ class Provenance:
         """Give what tagged the comments of some responses, `mask` of shape (n,)."""
         return [self.versions[place] for place in np.unique(self.version[mask]).tolist() if place >= 0]
 
+    def names(self) -> list[str]:
+        """Give what tagged the comments of all scored responses, in words."""
+        return [str(version) for version in self.versions_in(np.ones(self.version.size, dtype=np.bool_))]
+
 
 def read_scored(
     rows: Iterable[TaggedResponse], scale: Scale, *, file: str | Path | None = None
@@ -94,6 +98,16 @@ def read_scored(
     InputError
         As `ScoredResponses.from_tagged`, and where no row has a score.
     """
+    responses, provenance = scored_with_origin(rows, scale, file=file)
+    if not responses.n:
+        raise InputError("no row has a score", file=file, column="score")
+    return responses, provenance
+
+
+def scored_with_origin(
+    rows: Iterable[TaggedResponse], scale: Scale, *, file: str | Path | None = None
+) -> tuple[ScoredResponses, Provenance]:
+    """Do what `read_scored` does, also where no row has a score."""
     origin: dict[str, tuple[int, int]] = {}
     versions: dict[Version, int] = {}
 
@@ -106,7 +120,5 @@ def read_scored(
             yield row
 
     responses = ScoredResponses.from_tagged(noted(), scale, file=file)
-    if not responses.n:
-        raise InputError("no row has a score", file=file, column="score")
-    found = np.array([origin[name] for name in responses.response_ids], dtype=np.int64)
+    found = np.array([origin[name] for name in responses.response_ids], dtype=np.int64).reshape(-1, 2)
     return responses, Provenance(found[:, 0], found[:, 1], tuple(versions))

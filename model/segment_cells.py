@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from model.contrasts import Partition
 from model.contributions import SHOWN, Contributions
 from model.group_sums import counts_by, sums_by
 from model.mentions import ScoredResponses
+from model.periods import MONTH, WEEK
 from model.points_lost import mean_interval
 
 Floats = NDArray[np.float64]
@@ -47,6 +48,20 @@ HALVINGS = 50
 
 PULLS = np.linspace(0.0, 0.99, 100)
 """Where the widening of intervals is computed; it is interpolated between them."""
+
+MOST_VALUES = 200
+"""A segment with more values is not shrunk: it would take long, and nobody compares so many."""
+
+Reason = Literal["periods", "too_many_values", "by_columns", "no_eligible_code"]
+
+_WHY_NONE: dict[Reason, str] = {
+    "periods": "Periods follow each other and are not drawn from one law, so they are not shrunk: "
+    "`whyscore trends` and `whyscore findings` tell what changed over time.",
+    "too_many_values": f"'{{segment}}' has more than {MOST_VALUES} values, too many to be shrunk.",
+    "by_columns": "A Parquet file is ranked by columns, without the single responses that shrinking takes: "
+    "tag into .jsonl or .csv, or write a report (-o report.xlsx), for the shrunken figures.",
+    "no_eligible_code": "No cause is mentioned by ten people or more, so nothing is shrunk.",
+}
 
 
 @dataclass(frozen=True)
@@ -99,17 +114,29 @@ class SegmentCells:
     level
         The confidence level.
     note
-        The sentence that belongs beside shrunk figures.
+        The sentence that belongs beside shrunk figures, or says why there are none.
+    reason
+        Why there are none: ``periods``, ``too_many_values``, ``by_columns`` or ``no_eligible_code``.
     """
 
     segment: str
     rows: tuple[SegmentCell, ...]
     level: float
     note: str
+    reason: Reason | None = None
+
+    @classmethod
+    def none(cls, segment: str, reason: Reason, level: float = 0.95) -> SegmentCells:
+        """Give no cells, and why."""
+        return cls(segment, (), level, _WHY_NONE[reason].format(segment=segment), reason)
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str], SegmentCell]:
+        return {(row.code, row.value): row for row in self.rows}
 
     def of(self, code: str, value: str) -> SegmentCell | None:
         """Give a cell; None where the code is not eligible or the value too rare."""
-        return next((row for row in self.rows if (row.code, row.value) == (code, value)), None)
+        return self._places.get((code, value))
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values."""
@@ -119,7 +146,9 @@ class SegmentCells:
 def segment_cells(responses: ScoredResponses, segment: str, *, level: float = 0.95) -> SegmentCells:
     """Shrink the points lost to each eligible code in each value of a segment.
 
-    Eligible are codes with ten respondents; a value with fewer than five people is no cell.
+    Eligible are codes with ten respondents; a value with fewer than five people is no cell. Weeks and months
+    are not shrunk, since one period is not like a draw from all others, nor are segments with more than
+    `MOST_VALUES` values.
 
     Parameters
     ----------
@@ -135,7 +164,11 @@ def segment_cells(responses: ScoredResponses, segment: str, *, level: float = 0.
     InputError
         If there is no such segment, or it has too many values.
     """
-    responses.by_segment(segment)  # raises where there is none
+    parts = responses.by_segment(segment)  # raises where there is none
+    if segment in (WEEK, MONTH):
+        return SegmentCells.none(segment, "periods", level)
+    if len(parts) > MOST_VALUES:
+        return SegmentCells.none(segment, "too_many_values", level)
     contributions = Contributions.of(responses)
     rows: list[SegmentCell] = []
     if contributions.codes:
@@ -146,9 +179,12 @@ def segment_cells(responses: ScoredResponses, segment: str, *, level: float = 0.
         partition = Partition.of(names, value, contributions.weight, contributions.person)
         for code in range(len(contributions.codes)):
             rows += _cells(contributions, partition, code, level)
+    if not rows:
+        return SegmentCells.none(segment, "no_eligible_code", level)
     note = (
         f"Cells by {segment} are shrunk towards the cause's overall value (empirical Bayes): "
-        "the fewer the mentions behind a cell, the more."
+        "the fewer the mentions behind a cell, the more. Compare values by the shrunken figures: the largest "
+        "of many plain ones is large partly by chance. A plain figure is of its own responses alone."
     )
     return SegmentCells(segment, tuple(rows), level, note)
 

@@ -16,6 +16,7 @@ from model.audit_check import AuditCheck
 from model.file_ranking import rank_file
 from model.mentions import ScoredResponses
 from model.periods import Span, with_periods
+from model.provenance import Provenance, scored_with_origin
 from model.ranking import Ranking
 from model.root_causes import rank_by_segment, rank_root_causes
 from model.window import answered_within
@@ -65,6 +66,8 @@ class RankedTags:
         The ranking of all responses, and of each value of the segment.
     scored
         The responses; None where they were ranked by columns.
+    provenance
+        What tagged them, and when each was given; there where the responses were needed.
     digests
         None unless asked for.
     """
@@ -72,6 +75,7 @@ class RankedTags:
     overall: Ranking
     groups: Mapping[str, Ranking]
     scored: ScoredResponses | None = None
+    provenance: Provenance | None = None
     digests: RowDigests | None = None
 
 
@@ -95,7 +99,7 @@ def rank_tags(
     check
         Of an audit that corrects the ranking; it watches the rows pass.
     rows_needed
-        Whether the result must hold the responses.
+        Whether the result must hold the responses, and where they come from.
     wanted
         Asks for digests.
     limits
@@ -109,9 +113,10 @@ def rank_tags(
     found = None
     if check is None and not rows_needed and tags.suffix.lower() == ".parquet":
         found = _by_columns(tags, settings, wanted, limits)
-    found = found or _by_rows(tags, settings, check, wanted)
+    found = found or _by_rows(tags, settings, check, wanted, rows_needed)
     if not found.overall.n_scored:
-        raise InputError("no row has a score, so there is nothing to rank", file=tags, column="score")
+        when = "" if settings.span is None else f" that was given within '{settings.span.name}'"
+        raise InputError(f"no row{when} has a score, so there is nothing to rank", file=tags, column="score")
     return found
 
 
@@ -138,14 +143,20 @@ def _by_columns(
 
 
 def _by_rows(
-    tags: Path, settings: RankingSettings, check: AuditCheck | None, wanted: DigestsWanted | None
+    tags: Path,
+    settings: RankingSettings,
+    check: AuditCheck | None,
+    wanted: DigestsWanted | None,
+    rows_needed: bool,
 ) -> RankedTags:
     digester = None if wanted is None else RowDigester(wanted.key, settings.by)
     rows: Iterable[TaggedResponse] = answered_within(read_tags(tags, scale=settings.scale), settings.span)
     rows = with_periods(rows if check is None else check.watch(rows))
-    scored = ScoredResponses.from_tagged(
-        rows if digester is None else digester.watch(rows), settings.scale, file=tags
-    )
+    rows, provenance = rows if digester is None else digester.watch(rows), None
+    if rows_needed:
+        scored, provenance = scored_with_origin(rows, settings.scale, file=tags)
+    else:
+        scored = ScoredResponses.from_tagged(rows, settings.scale, file=tags)
     audit = None if check is None else check.result()
     overall = rank_root_causes(
         scored, codes=settings.codes, audit=audit, level=settings.level, seed=settings.seed
@@ -162,4 +173,5 @@ def _by_rows(
         )
     if digester is not None and wanted is not None and wanted.listing is not None and scored.n:
         digester.write(wanted.listing)
-    return RankedTags(overall, groups, scored, None if digester is None else digester.result())
+    digests = None if digester is None else digester.result()
+    return RankedTags(overall, groups, scored, provenance, digests)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import numpy as np
@@ -215,7 +216,11 @@ def _chosen(table: PeriodTable, hierarchy: Hierarchy, codes: Sequence[str]) -> d
         ranked = [names[column] for column in range(leaves) if table.people[column] >= ELIGIBLE]
         return {name: place[name] for name in (*ranked, *BUCKETS)}
     for code in codes:
-        if code not in BUCKETS and (code not in place or table.people[place[code]] < SHOWN):
+        if code not in place:
+            alike = get_close_matches(code, names, n=1)
+            hint = f"; did you mean '{alike[0]}'?" if alike else ""
+            raise InputError(f"no scored response mentions the code '{code}'{hint}")
+        if code not in BUCKETS and table.people[place[code]] < SHOWN:
             raise InputError(f"the code '{code}' is mentioned by fewer than {SHOWN} people")
     return {code: place[code] for code in codes}
 

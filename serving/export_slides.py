@@ -283,5 +283,7 @@ def _reading(slide: Any, report: Report) -> None:
     if report.adjusted is None:
         del texts["Adjusted effect"]
     paragraphs = [[Words(f"{head}. ", 17, bold=True), Words(text, 17)] for head, text in texts.items()]
-    base = [Words(report.overall.base, 14, colour=MUTED)]
-    write(slide.shapes, Box(MARGIN, 1.35, WIDTH - 2 * MARGIN, 5.6), [*paragraphs, base], gap=9)
+    small = [report.overall.base, *([report.model_alone] if report.model_alone else [])]
+    small += [refused] if (refused := report.findings and report.findings.refused) else []
+    notes = [[Words(text, 14, colour=MUTED)] for text in small]
+    write(slide.shapes, Box(MARGIN, 1.35, WIDTH - 2 * MARGIN, 5.6), [*paragraphs, *notes], gap=9)

@@ -54,16 +54,25 @@ COLUMNS = (
     *CORRECTION,
 )
 """The columns of a table; over the rows of a group ``points_lost`` sums to ``100 - metric``. Where adjusted
-effects were asked for, ``adjusted_value`` and so on follow, filled for the causes of all responses."""
+effects were asked for, ``adjusted_value`` and so on follow, filled for the causes of all responses; then, in
+a table of a segment's values, ``shrunk_points_lost`` and so on, filled for these."""
+
+CELL = ("shrunk", "low", "high", "pull")
+CELL_COLUMNS = ("shrunk_points_lost", "shrunk_low", "shrunk_high", "shrunk_pull")
 
 
-def columns_of(report: Report) -> tuple[str, ...]:
-    """Give the columns of a report's table."""
-    return COLUMNS if report.adjusted is None else (*COLUMNS, *(f"adjusted_{name}" for name in ADJUSTED))
+def columns_of(report: Report, *, cells: bool) -> tuple[str, ...]:
+    """Give the columns of a report's table, with or without those of shrunken cells."""
+    adjusted = () if report.adjusted is None else tuple(f"adjusted_{name}" for name in ADJUSTED)
+    return (*COLUMNS, *adjusted, *(CELL_COLUMNS if cells else ()))
 
 
 def rows_of(
-    report: Report, rankings: Mapping[str, Ranking] | None = None, segment: str = ""
+    report: Report,
+    rankings: Mapping[str, Ranking] | None = None,
+    segment: str = "",
+    *,
+    cells: bool,
 ) -> Iterator[list[Any]]:
     """Give a row for each cause and bucket.
 
@@ -73,20 +82,26 @@ def rows_of(
         What is reported.
     rankings, segment
         The rankings of a segment's values, and its name; by default that of all responses.
+    cells
+        Whether the rows end with the columns of shrunken cells.
     """
     for value, ranking in ({"": report.overall} if rankings is None else rankings).items():
         metric = ranking.metric
         base = [segment, value, metric.value, metric.low, metric.high, metric.n]
         for row in (*ranking.rows, *ranking.buckets):
-            yield [*base, *_figures(row), *_adjusted(report, row.code if rankings is None else None)]
+            adjusted = _adjusted(report, row.code if rankings is None else None)
+            shrunk = _cell(report, row.code, None if rankings is None else value) if cells else []
+            yield [*base, *_figures(row), *adjusted, *shrunk]
 
 
 def write_csv(report: Report) -> str:
     """Give all responses and then each group as CSV, without a text that a spreadsheet would run."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(columns_of(report))
-    for row in (*rows_of(report), *rows_of(report, report.groups, report.by or "")):
+    cells = report.by is not None
+    writer.writerow(columns_of(report, cells=cells))
+    groups = rows_of(report, report.groups, report.by or "", cells=cells)
+    for row in (*rows_of(report, cells=cells), *groups):
         writer.writerow([defuse(cell) for cell in row])
     return table.getvalue()
 
@@ -106,3 +121,9 @@ def _adjusted(report: Report, code: str | None) -> list[Any]:
         return []
     effect = None if code is None else report.effect(code)
     return [None if effect is None else getattr(effect, name) for name in ADJUSTED]
+
+
+def _cell(report: Report, code: str, value: str | None) -> list[Any]:
+    """Give the shrunken figures of a cause in a value of the segment, blank where there are none."""
+    found = None if report.cells is None or value is None else report.cells.of(code, value)
+    return [None if found is None else getattr(found, name) for name in CELL]

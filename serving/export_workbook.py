@@ -29,12 +29,14 @@ def write_workbook(report: Report) -> bytes:
     """Give the report as a workbook; no cell holds a formula."""
     book = Workbook(write_only=True)
     _add(book, "Summary", ("figure", "value"), _summary(report))
-    _add(book, "Causes", columns_of(report)[2:], (row[2:] for row in rows_of(report)))
+    plain = columns_of(report, cells=False)
+    _add(book, "Causes", plain[2:], (row[2:] for row in rows_of(report, cells=False)))
     if report.by is not None and report.groups:
-        _add(book, f"By {report.by}", columns_of(report), rows_of(report, report.groups, report.by))
+        rows = rows_of(report, report.groups, report.by, cells=True)
+        _add(book, f"By {report.by}", columns_of(report, cells=True), rows)
     if report.trend is not None:
-        rows = rows_of(report, report.trend.rankings, report.trend.period)
-        _add(book, "Over time", columns_of(report), rows)
+        whole = {name: one for name, one in report.trend.rankings.items() if not report.trend.is_mixed(name)}
+        _add(book, "Over time", plain, rows_of(report, whole, report.trend.period, cells=False))
     if report.quotes:
         _add(book, "Comments", ("cause", "code", "score", "date", "comment", "evidence"), _comments(report))
     _add(book, "How to read it", ("note",), ([note] for note in report.notes()))
@@ -59,6 +61,12 @@ def _summary(report: Report) -> Iterable[Sequence[Any]]:
     for code in dict.fromkeys(row.code for row in report.ranked()):
         for sentence in report.said_of(code):
             yield "stands out", sentence
+    for sentence in report.doubted():
+        yield "doubtful", sentence
+    if report.findings is not None and report.findings.refused:
+        yield "not compared", report.findings.refused
+    if report.model_alone:
+        yield "not corrected", report.model_alone
 
 
 def _comments(report: Report) -> Iterable[Sequence[Any]]:

@@ -18,6 +18,7 @@ from model.changes import Change
 from model.hotspots import Hotspot
 from model.metric import Metric
 from model.ranking import Correction, Impact, ModelFigure, RankingCorrection, RootCause
+from model.segment_cells import SegmentCell, SegmentCells
 from serving.access_words import declare_access
 from serving.key_schemas import KeyRequest, RotationRequest, SessionRequest
 from serving.schemas import Problem, TagRequest, UpsertRequest
@@ -42,6 +43,8 @@ _DATACLASSES: tuple[type, ...] = (
     RankingCorrection,
     ReasonCode,
     RootCause,
+    SegmentCell,
+    SegmentCells,
     Tag,
 )
 

@@ -20,7 +20,9 @@ from data.taxonomy import ReasonCode, Taxonomy
 from model.findings import find_all
 from model.mentions import ScoredResponses
 from model.periods import with_periods
+from model.provenance import Version
 from model.root_causes import rank_by_segment, rank_root_causes
+from model.segment_cells import segment_cells
 from serving.periods import DERIVED
 
 KEPT = 64
@@ -56,6 +58,8 @@ class _Snapshot:
         When each scored response was given, shape (n,), NaT where unknown.
     unscored
         Date and segments of each response without a score.
+    versions
+        What tagged the comments of scored responses, in words, sorted.
     derived
         The segments among the others that were made from dates.
     """
@@ -65,6 +69,7 @@ class _Snapshot:
     moments: NDArray[np.datetime64]
     unscored: tuple[tuple[datetime | None, Mapping[str, str]], ...]
     models: Mapping[str, int]
+    versions: tuple[str, ...]
     derived: tuple[str, ...]
 
 
@@ -164,6 +169,7 @@ def _take(store: Store, scale: Scale) -> _Snapshot:
     moments: dict[str, datetime] = {}
     unscored: list[tuple[datetime | None, Mapping[str, str]]] = []
     models: Counter[str] = Counter()
+    versions: set[Version] = set()
 
     def rows() -> Iterator[TaggedResponse]:
         for row in with_periods(store.tagged(texts=False)):
@@ -173,6 +179,8 @@ def _take(store: Store, scale: Scale) -> _Snapshot:
                 moments[response.response_id] = moment.replace(tzinfo=None)
             if response.score is None:
                 unscored.append((moment, response.segments))
+            elif row.status != "no_comment":  # which every model reads alike
+                versions.add(Version(row.model, row.taxonomy_version))
             yield row
 
     try:
@@ -184,7 +192,13 @@ def _take(store: Store, scale: Scale) -> _Snapshot:
     when = [moments.get(name) for name in responses.response_ids]
     derived = tuple(name for name in DERIVED if name in responses.segments and not store.has_segment(name))
     return _Snapshot(
-        version, responses, np.array(when, dtype="datetime64[us]"), tuple(unscored), dict(models), derived
+        version=version,
+        responses=responses,
+        moments=np.array(when, dtype="datetime64[us]"),
+        unscored=tuple(unscored),
+        models=dict(models),
+        versions=tuple(sorted(map(str, versions))),
+        derived=derived,
     )
 
 
@@ -200,20 +214,23 @@ def _rank(now: _Snapshot, wanted: RankingFilter, by: str | None, taxonomy: Taxon
     codes = [] if taxonomy is None else list(taxonomy.active)
     reply = rank_root_causes(responses, codes=codes).to_dict()
     listed = [row["code"] for row in (*reply["rows"], *reply["parents"])]
-    groups = None
+    groups = cells = None
     if by is not None:
         groups = {value: ranking.to_dict() for value, ranking in rank_by_segment(responses, by).items()}
+        cells = segment_cells(responses, by).to_dict()
     return reply | {
         "labels": _labels(listed, taxonomy) | BUCKET_LABELS,
         "models": dict(now.models),
+        "versions": list(now.versions),
         "by": by,
         "groups": groups,
+        "cells": cells,
     }
 
 
 def _find(now: _Snapshot, taxonomy: Taxonomy | None) -> dict[str, Any]:
-    found = find_all(now.responses)
-    codes = sorted({spot.code for spot in found.hotspots} | {change.code for change in found.changes})
+    found = find_all(now.responses, versions=now.versions)
+    codes = sorted({one.code for one in (*found.hotspots, *found.changes, *found.doubtful)})
     return found.to_dict() | {"labels": _labels(codes, taxonomy)}
 
 

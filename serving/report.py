@@ -16,9 +16,10 @@ from model.adjusted_effect import AdjustedEffects
 from model.benchmark_test import BenchmarkReport
 from model.findings import Findings
 from model.ranking import Ranking
+from model.segment_cells import SegmentCells
 from serving.export_table import write_csv
 from serving.quotes import Quotes
-from serving.report_content import Report
+from serving.report_content import ALWAYS_BY_MODEL_ALONE, Report, said_by_model_alone
 from serving.trend import Trend
 
 ENDINGS = (".json", ".csv", ".xlsx", ".pptx", ".html")
@@ -41,6 +42,7 @@ def write_report(
     findings: Findings | None = None,
     adjusted: AdjustedEffects | None = None,
     benchmarks: BenchmarkReport | None = None,
+    cells: SegmentCells | None = None,
     manifest: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a ranking into a file, which appears whole or not at all.
@@ -61,7 +63,7 @@ def write_report(
         The tags file behind the ranking, from which comments are shown.
     labels
         Labels of the codes; ids are made readable without it.
-    trend, findings, adjusted, benchmarks
+    trend, findings, adjusted, benchmarks, cells
         What else to show.
     manifest
         What the ranking was computed from (`model.manifest`), for ``.json``.
@@ -74,10 +76,7 @@ def write_report(
     """
     output = Path(output)
     kind = output.suffix.lower()
-    if kind not in ENDINGS:
-        raise InputError("a report is written as .json, .csv, .xlsx, .pptx or .html", file=output)
-    if tags is not None and output.exists() and output.samefile(tags):
-        raise InputError("the report would overwrite the tags", file=output)
+    check_output(output, tags)
     quotes = None
     if tags is not None and kind in SHOWS_MORE:
         scale = scale_named(overall.scale)
@@ -93,11 +92,30 @@ def write_report(
         findings=findings,
         adjusted=adjusted,
         benchmarks=benchmarks,
+        cells=cells,
         manifest=manifest,
     )
     content = _renderer(kind)(report)
     # What UTF-8 cannot hold, such as half an emoji in a segment's value, becomes a question mark.
     write_whole(output, content if isinstance(content, bytes) else content.encode("utf-8", errors="replace"))
+
+
+def check_output(output: Path, tags: Path | None = None) -> None:
+    """Raise `InputError` where a report cannot be of that name, before anything long is begun.
+
+    Parameters
+    ----------
+    output
+        The report.
+    tags
+        The tags file, which it must not overwrite.
+    """
+    if output.suffix.lower() not in ENDINGS:
+        raise InputError("a report is written as .json, .csv, .xlsx, .pptx or .html", file=output)
+    if tags is not None and output.exists() and tags.exists() and output.samefile(tags):
+        raise InputError("the report would overwrite the tags", file=output)
+    if not output.absolute().parent.is_dir():
+        raise InputError("the report cannot be written: there is no such folder", file=output)
 
 
 def ranking_document(
@@ -106,6 +124,7 @@ def ranking_document(
     by: str | None,
     adjusted: AdjustedEffects | None = None,
     benchmarks: BenchmarkReport | None = None,
+    cells: SegmentCells | None = None,
 ) -> dict[str, Any]:
     """Give a ranking as plain JSON values.
 
@@ -115,15 +134,20 @@ def ranking_document(
         The ranking of all responses.
     groups, by
         Those of a segment's values and its name; ``by`` and ``groups`` are there where it was ranked by one.
-    adjusted, benchmarks
-        The adjusted effects, and the metrics beside benchmarks; each is there where it was asked for.
+    adjusted, benchmarks, cells
+        The adjusted effects, the metrics beside benchmarks, and the causes in each value of the segment,
+        shrunk; each is there where it was asked for.
     """
     document = overall.to_dict()
     if by is not None:
         document |= {"by": by, "groups": {value: ranking.to_dict() for value, ranking in groups.items()}}
-    if benchmarks is not None:
-        document |= {"benchmarks": benchmarks.to_dict()}
-    return document if adjusted is None else document | {"adjusted": adjusted.to_dict()}
+    more = {"cells": cells, "benchmarks": benchmarks, "adjusted": adjusted}
+    document |= {name: part.to_dict() for name, part in more.items() if part is not None}
+    parts = [name for name in ("cells", "adjusted") if name in document]
+    said = said_by_model_alone(overall, parts)
+    if said is not None:
+        document["by_model_alone"] = {"figures": [*parts, *ALWAYS_BY_MODEL_ALONE], "explanation": said}
+    return document
 
 
 def _renderer(kind: str) -> Callable[[Report], str | bytes]:
@@ -144,6 +168,8 @@ def _renderer(kind: str) -> Callable[[Report], str | bytes]:
 
 
 def _write_json(report: Report) -> str:
-    document = ranking_document(report.overall, report.groups, report.by, report.adjusted, report.benchmarks)
+    document = ranking_document(
+        report.overall, report.groups, report.by, report.adjusted, report.benchmarks, report.cells
+    )
     document |= {} if report.manifest is None else {"manifest": dict(report.manifest)}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,9 @@ from data.scale import Scale, scale_named
 from data.taxonomy import ReasonCode, parent_of
 from model.adjusted_effect import AdjustedEffect, AdjustedEffects
 from model.benchmark_test import BenchmarkReport
-from model.findings import Findings
+from model.findings import Change, Findings, Hotspot
 from model.ranking import Ranking, RootCause
+from model.segment_cells import SegmentCells
 from serving.charts import interval, many, points, signed
 from serving.quotes import Quotes
 from serving.trend import Trend
@@ -27,6 +28,19 @@ _WHY_NONE = {
     "too_few": "too few respondents",
     "collinear": "it cannot be told apart from other causes or a segment",
 }
+
+
+_BY_MODEL_ALONE = {
+    "over_time": "causes over time",
+    "findings": "what stands out",
+    "cells": "shrunken figures",
+    "adjusted": "adjusted effects",
+    "impact": "impacts",
+    "mentions": "mentions",
+}
+
+ALWAYS_BY_MODEL_ALONE = ("impact", "mentions")
+"""Figures of every ranking that an audit leaves as they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +64,8 @@ class Report:
         for, or where there are none.
     benchmarks
         The metrics beside industry benchmarks; None where not asked for.
+    cells
+        The causes in each value of the segment, shrunk; None without a segment.
     manifest
         What the ranking was computed from, as plain JSON values; None where not asked for.
     """
@@ -64,6 +80,7 @@ class Report:
     findings: Findings | None = None
     adjusted: AdjustedEffects | None = None
     benchmarks: BenchmarkReport | None = None
+    cells: SegmentCells | None = None
     manifest: Mapping[str, Any] | None = None
 
     @property
@@ -126,26 +143,69 @@ class Report:
         """Give every sentence that belongs beside the figures, each once."""
         notes = [] if self.benchmarks is None else self.benchmarks.sentences(self.by)
         notes += [self.overall.base, *self.overall.notes]
+        notes += [self.model_alone] if self.model_alone else []
+        notes += [self.cells.note] if self.cells is not None else []
         notes += self.adjusted.notes if self.adjusted is not None else ()
         notes += self.findings.notes if self.findings is not None else ()
+        notes += self.trend.notes() if self.trend is not None else ()
         return list(dict.fromkeys(notes))
+
+    @property
+    def model_alone(self) -> str | None:
+        """Which figures an audit leaves uncorrected, as a sentence; None without an audit."""
+        shown = {
+            "over_time": self.trend,
+            "findings": self.findings,
+            "cells": self.cells,
+            "adjusted": self.adjusted,
+        }
+        return said_by_model_alone(self.overall, [name for name, part in shown.items() if part is not None])
 
     def changes_of(self, code: str) -> list[str]:
         """Give the changes of a cause over time as sentences."""
         changes = () if self.findings is None else self.findings.changes
-        label = self.label(code)
-        return [label + one.sentence.removeprefix(code) for one in changes if one.code == code]
+        return [self.told(one) for one in changes if one.code == code]
 
     def said_of(self, code: str) -> list[str]:
         """Give the findings about a cause as sentences: where it costs more, and since when."""
         spots = () if self.findings is None else self.findings.hotspots
-        old, new = f"lost to {code} [", f"lost to {self.label(code)} ["
-        return [one.sentence.replace(old, new) for one in spots if one.code == code] + self.changes_of(code)
+        return [self.told(one) for one in spots if one.code == code] + self.changes_of(code)
+
+    def doubted(self) -> list[str]:
+        """Give the doubtful findings as sentences."""
+        return [] if self.findings is None else [self.told(one) for one in self.findings.doubtful]
+
+    def told(self, found: Hotspot | Change) -> str:
+        """Give a finding's sentence with the label of its code."""
+        label = self.label(found.code)
+        if isinstance(found, Change):
+            return label + found.sentence.removeprefix(found.code)
+        return found.sentence.replace(f"lost to {found.code} [", f"lost to {label} [")
 
     def who(self, row: RootCause) -> str:
         """Give how often a cause is mentioned, and by how many people."""
         people = many(row.respondents, "person", "people")
         return f"{many(row.mentions, 'mention')} by {people}"
+
+
+def said_by_model_alone(overall: Ranking, parts: Sequence[str]) -> str | None:
+    """Say which figures an audit leaves uncorrected; None where there is no audit.
+
+    Parameters
+    ----------
+    overall
+        The ranking of all responses.
+    parts
+        What is shown besides: names in `_BY_MODEL_ALONE`.
+    """
+    if overall.correction.reason == "no_audit":
+        return None
+    *names, last = [_BY_MODEL_ALONE[name] for name in (*parts, *ALWAYS_BY_MODEL_ALONE)]
+    listed = f"{', '.join(names)} and {last}"
+    return (
+        f"The audit corrects points lost in the ranking alone: {listed} are by the model's codes, its errors "
+        "included."
+    )
 
 
 def _effect_text(value: float | None, low: float | None, high: float | None, reason: str | None) -> str:

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from data.scale import Scale
 from model.periods import MONTH, WEEK
 from model.ranking import Ranking, RootCause
+from model.segment_cells import SegmentCell
 from serving.charts import Axis, interval, many, points, round_axis, share, signed
 from serving.quotes import Quotes, marked
 from serving.report_content import Report
@@ -62,6 +63,10 @@ def render_page(report: Report) -> str:
         label=report.label,
         parent=report.parent,
         stands_out=_stands_out(report),
+        doubted=report.doubted()[:MOST_FINDINGS],
+        refused=None if report.findings is None else report.findings.refused,
+        alone=report.model_alone,
+        cell=_cell_of(report),
         drawn=_drawn(report),
         **_axes(overall),
     )
@@ -140,6 +145,12 @@ def _by_cause(overall: Ranking, values: Sequence[tuple[str, Ranking]]) -> list[d
     return drawn
 
 
+def _cell_of(report: Report) -> Callable[[str, str], SegmentCell | None]:
+    """Give what finds the shrunken figures of a cause in a value of the segment."""
+    cells = report.cells
+    return (lambda code, value: None) if cells is None else cells.of
+
+
 def _stands_out(report: Report) -> list[str]:
     """Give the findings, the largest first of each kind, as sentences."""
     if report.findings is None:
@@ -158,11 +169,16 @@ def _drawn(report: Report) -> list[dict[str, Any]]:
     whole = [(metric.value, metric.low, metric.high, metric.n) for metric in metrics]
     drawn = [_line(report.scale.metric, names, whole, report.overall.metric.value, report.score, [])]
     for cause in report.ranked()[:MOST_CAUSES]:
-        rows = [row for _, row in report.trend.of_cause(cause.code)]
-        parts = [(row.points_lost, row.low, row.high, row.mentions) for row in rows]
+        rows = dict(report.trend.of_cause(cause.code))
+        parts = [_drawn_figures(rows.get(value)) for value in report.trend.rankings]
         said = report.changes_of(cause.code)
         drawn.append(_line(report.label(cause.code), names, parts, cause.points_lost, points, said))
     return drawn
+
+
+def _drawn_figures(row: RootCause | None) -> tuple[float | None, float | None, float | None, int]:
+    """Give what is drawn of a cause in a period; nothing where the period has no figure."""
+    return (None, None, None, 0) if row is None else (row.points_lost, row.low, row.high, row.mentions)
 
 
 def _line(

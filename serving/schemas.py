@@ -17,6 +17,7 @@ from model.hotspots import Hotspot
 from model.metric import Metric
 from model.operating_points import BALANCED, PointName
 from model.ranking import RankingCorrection, RootCause
+from model.segment_cells import SegmentCells
 
 MAX_TAG_ITEMS = 1000
 """Responses in one request for tags; tags of more are stored or written to a file."""
@@ -231,9 +232,19 @@ class RootCausesReply(RankingReply):
         description="How many of the store's responses each model tagged; more than one model can look like "
         "a change of customers."
     )
+    versions: list[str] = Field(
+        description="What tagged the comments of the store, model and taxonomy version in words; of several, "
+        "differences between periods may be the model's.",
+        examples=[["reason-codes/7 (taxonomy 3)"]],
+    )
     by: str | None = Field(description="The segment of ``groups``.")
     groups: dict[str, RankingReply] | None = Field(
         description='A ranking for each value of ``by``; ``""`` holds responses without a value.'
+    )
+    cells: SegmentCells | None = Field(
+        description="Points lost by code and value of ``by``, shrunk towards the code's overall value: for "
+        "comparing values with each other. Without rows ``reason`` says why: ``periods``, "
+        "``too_many_values`` or ``no_eligible_code``."
     )
 
 
@@ -248,6 +259,13 @@ class FindingsReply(BaseModel):
         description="Segment values in which a cause loses more, most points first."
     )
     changes: list[Change] = Field(description="Changes over the weeks in what a cause loses.")
+    doubtful: list[Hotspot | Change] = Field(
+        description="Differences found among all tags, not among those that are likelier right than wrong."
+    )
+    refused: str | None = Field(
+        description="Why no change over time was looked for: two models or taxonomy versions tagged the "
+        "responses; null where one did."
+    )
     notes: list[str] = Field(description="Sentences that belong beside the figures.")
     labels: dict[str, str] = Field(description="The label of each code that is found.")
 

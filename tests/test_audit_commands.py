@@ -3,7 +3,9 @@
 import csv
 import json
 
+import openpyxl
 import pytest
+from pptx import Presentation
 
 from data.tags import write_tags
 from data.text import text_hash
@@ -66,6 +68,38 @@ def test_from_a_sample_to_a_corrected_ranking(whyscore, place):
     alone = {row["code"]: row["points_lost"] for row in plain["rows"]}
     for row in ranking["rows"]:
         assert row["correction"]["uncorrected"]["points_lost"] == pytest.approx(alone[row["code"]])
+    assert ranking["by_model_alone"]["figures"] == ["impact", "mentions"]
+    assert "by_model_alone" not in plain
+    what_an_audit_leaves_is_said(whyscore, place)
+
+
+def what_an_audit_leaves_is_said(whyscore, place):
+    """Figures over time, findings, cells and adjusted effects are by the model alone, and must say so."""
+    rank = ("rank", "tags.jsonl", "--audit", "audit.jsonl", "--by", "region", "--adjusted")
+    code, out, _ = whyscore(*rank, "--json")
+    found = json.loads(out)["by_model_alone"]
+    assert (code, found["figures"]) == (0, ["cells", "adjusted", "impact", "mentions"])
+    assert (
+        "shrunken figures, adjusted effects, impacts and mentions are by the model's codes"
+        in (found["explanation"])
+    )
+    code, _, err = whyscore(*rank, "-o", "audited.html")
+    page = (place / "audited.html").read_text(encoding="utf-8")
+    assert code == 0
+    assert "The audit corrects points lost in the ranking alone: adjusted effects" in " ".join(err.split())
+    said = "The audit corrects points lost in the ranking alone: causes over time, what stands out, shrunken"
+    assert page.count(said) >= 3  # over time, beside the cells, and with all notes
+    whyscore("rank", "tags.jsonl", "-o", "plain.html")
+    assert said[:50] not in (place / "plain.html").read_text(encoding="utf-8")
+    for ending in ("xlsx", "pptx"):
+        assert whyscore(*rank, "-o", f"audited.{ending}")[0] == 0
+    summary = openpyxl.load_workbook(place / "audited.xlsx")["Summary"]
+    assert [row[1].value for row in summary.iter_rows() if row[0].value == "not corrected"][0].startswith(
+        said
+    )
+    slides = [shape for slide in Presentation(place / "audited.pptx").slides for shape in slide.shapes]
+    words = " ".join(shape.text_frame.text for shape in slides if shape.has_text_frame)
+    assert "The audit corrects points lost in the ranking alone" in words
 
 
 def test_an_unfinished_audit_is_one_sentence_or_reweighted_into_the_home_folder(whyscore, place):

@@ -1,13 +1,19 @@
 """`change`, `trends`, `findings` and `rank --benchmarks` on tags made on the spot."""
 
+import csv
 import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import openpyxl
 import pytest
 
 from data.responses import Response
+from data.scale import NPS
 from data.tags import Tag, TaggedResponse, write_tags
+from model.mentions import ScoredResponses
+from model.periods import with_periods
+from model.segment_cells import segment_cells
 
 CODES = ("bill.charge", "wait", "price")
 
@@ -158,6 +164,60 @@ def test_findings_are_sentences(whyscore, tags, tmp_path):
     assert "Nothing stands out beyond chance." in whyscore("findings", "few.jsonl")[2]
 
 
+def test_a_report_refuses_changes_across_models_and_says_why(whyscore, tmp_path):
+    write_tags(answers(), tmp_path / "tags.jsonl")
+    write_tags(answers(later_model="m/2"), tmp_path / "mixed.jsonl")
+    assert whyscore("rank", "tags.jsonl", "-o", "one.html")[0] == 0
+    one = (tmp_path / "one.html").read_text(encoding="utf-8")
+    assert "Charge up" in one
+    assert "no change over time was looked for" not in one
+    assert whyscore("rank", "mixed.jsonl", "-o", "two.html")[0] == 0
+    two = (tmp_path / "two.html").read_text(encoding="utf-8")
+    assert "Charge up" not in two
+    why = "The tags are by m/1 (taxonomy 1) and m/2 (taxonomy 1): a change of the model would look like"
+    assert two.count(why) == 2  # where findings stand, and where all notes do
+    assert "From 2026-02-02 on the tags are by m/2 (taxonomy 1), before by" in two
+    assert "Two models tagged the week of 2026-01-26, so causes have no figure there." in two
+    assert whyscore("rank", "mixed.jsonl", "-o", "two.xlsx")[0] == 0
+    book = openpyxl.load_workbook(tmp_path / "two.xlsx")
+    assert any(str(row[1].value).startswith(why) for row in book["Summary"].iter_rows())
+    weeks = {row[1].value for row in book["Over time"].iter_rows(min_row=2)}
+    assert "2026-01-19" in weeks
+    assert "2026-01-26" not in weeks
+
+
+def test_cells_are_shrunk_for_comparing(whyscore, tags, tmp_path):
+    code, out, _ = whyscore("rank", tags, "--by", "region", "--json")
+    document = json.loads(out)
+    responses = ScoredResponses.from_tagged(with_periods(answers()), NPS)
+    assert code == 0
+    assert document["cells"] == json.loads(json.dumps(segment_cells(responses, "region").to_dict()))
+    assert "by_model_alone" not in document
+    plain = {row["code"]: row["points_lost"] for row in document["groups"]["North"]["rows"]}
+    cells = {row["code"]: row for row in document["cells"]["rows"] if row["value"] == "North"}
+    assert {name: cell["points_lost"] for name, cell in cells.items()} == pytest.approx(plain)
+    assert "cells" not in json.loads(whyscore("rank", tags, "--json")[1])
+    code, _, err = whyscore("rank", tags, "--by", "region", "-o", "r.csv")
+    assert "Compare values by the shrunken figures" in " ".join(err.split())
+    with (tmp_path / "r.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            cell = cells.get(row["code"]) if row["value"] == "North" else None
+            if row["segment"] == "" or row["code"] in ("uncoded", "no_comment"):
+                assert row["shrunk_points_lost"] == row["shrunk_pull"] == ""
+            elif cell:
+                assert float(row["shrunk_points_lost"]) == cell["shrunk"]
+                assert float(row["shrunk_low"]) == cell["low"]
+
+
+@pytest.mark.parametrize(("by", "reason"), [("month", "periods"), ("region", "by_columns")])
+def test_cells_that_cannot_be_say_why(whyscore, tmp_path, by, reason):
+    name = "tags.parquet" if reason == "by_columns" else "tags.jsonl"
+    write_tags(answers(n=200), tmp_path / name, ["region"])
+    cells = json.loads(whyscore("rank", name, "--by", by, "--json")[1])["cells"]
+    assert (cells["rows"], cells["reason"]) == ([], reason)
+    assert cells["note"] in " ".join(whyscore("rank", name, "--by", by)[2].split())
+
+
 def test_a_ranking_stands_beside_benchmarks(whyscore, tags, tmp_path):
     (tmp_path / "b.csv").write_text(
         "metric,value,n,label,segment,segment_value\nNPS,90,,Best,,\nNPS,10,400,Northern,region,North\n"
@@ -180,3 +240,16 @@ def test_a_ranking_stands_beside_benchmarks(whyscore, tags, tmp_path):
     assert "rank --by that segment" in " ".join(err.split())
     assert "benchmarks" not in json.loads(whyscore("rank", tags, "--json")[1])
     assert whyscore("rank", tags, "--benchmarks", "none.csv")[0] == 2
+
+
+def test_a_wrong_name_of_a_report_is_said_before_the_tags_are_read(whyscore, tmp_path):
+    (tmp_path / "broken.jsonl").write_text("this would be another error\n")
+    assert "a report is written as .json" in whyscore("rank", "broken.jsonl", "-o", "r.pdf")[2]
+    assert "there is no such folder" in whyscore("rank", "broken.jsonl", "-o", "no/r.html")[2]
+
+
+def test_an_empty_window_is_named_and_a_manifest_told(whyscore, tags):
+    code, _, err = whyscore("rank", tags, "--window", "2025")
+    assert code == 2
+    assert "no row that was given within '2025' has a score" in " ".join(err.split())
+    assert "Manifest -> m.json" in whyscore("rank", tags, "--manifest", "m.json")[2]

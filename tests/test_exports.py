@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import zipfile
+from dataclasses import replace
 from datetime import date
 
 import openpyxl
@@ -18,6 +19,7 @@ from model.findings import find_all
 from model.mentions import ScoredResponses
 from model.periods import with_periods
 from model.root_causes import rank_by_segment, rank_root_causes
+from model.segment_cells import SegmentCells, segment_cells
 from serving.export_slides import LETTERS, MOST_CAUSES
 from serving.export_table import COLUMNS
 from serving.report import write_report
@@ -206,6 +208,49 @@ def test_json_and_csv_hold_the_adjusted_effects_where_asked_for(tmp_path):
     assert float(first["adjusted_value"]) == adjusted.rows[0].value
     written(tmp_path / "plain.csv", responses)
     assert "adjusted" not in (tmp_path / "plain.csv").read_text(encoding="utf-8").splitlines()[0]
+
+
+def test_shrunken_cells_stand_beside_the_plain_ones(tmp_path):
+    responses = random_responses(1, 800, weighted=True, clustered=True)
+    found = segment_cells(responses, "country")
+    written(tmp_path / "r.xlsx", responses, by="country", cells=found)
+    sheets = {
+        name: [[cell.value for cell in row] for row in rows]
+        for name, rows in cells(tmp_path / "r.xlsx").items()
+    }
+    header, *table = sheets["By country"]
+    for row in (dict(zip(header, row, strict=True)) for row in table):
+        cell = found.of(row["code"], row["value"] or "")
+        assert (row["shrunk_points_lost"], row["shrunk_high"]) == (
+            (None, None) if cell is None else (pytest.approx(cell.shrunk), pytest.approx(cell.high))
+        )
+    assert "shrunk_low" not in sheets["Causes"][0]
+    assert [found.note] in sheets["How to read it"]
+    written(tmp_path / "r.html", responses, by="country", cells=found)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    one = next(row for row in found.rows if row.value == "fr")
+    assert f"<title>Shrunk: {one.shrunk:.1f} ({one.low:.1f}" in page
+    assert page.count("<title>Shrunk: ") == len(found.rows)
+    assert "Compare values by the shrunken figures" in page
+    written(tmp_path / "w.html", responses, by="country", cells=SegmentCells.none("country", "periods"))
+    page = (tmp_path / "w.html").read_text(encoding="utf-8")
+    assert "<title>Shrunk: " not in page
+    assert "Periods follow each other" in page
+
+
+def test_doubtful_findings_are_told_apart(tmp_path, ranked, everything):
+    findings = everything["findings"]
+    (spot,) = findings.hotspots[:1]
+    doubted = replace(findings, hotspots=findings.hotspots[1:], doubtful=(spot,))
+    written(tmp_path / "r.html", ranked, findings=doubted)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Doubtful</h3>" in page
+    written(tmp_path / "s.html", ranked, findings=findings)
+    assert "Doubtful</h3>" not in (tmp_path / "s.html").read_text(encoding="utf-8")
+    written(tmp_path / "r.xlsx", ranked, findings=doubted)
+    told = [row[1].value for row in cells(tmp_path / "r.xlsx")["Summary"] if row[0].value == "doubtful"]
+    assert len(told) == 1
+    assert "more points lost to" in told[0]
 
 
 def test_the_page_shows_periods_findings_and_effects(tmp_path, ranked, tags, everything):

@@ -406,9 +406,69 @@ def test_findings_are_the_same_each_time_and_in_any_order_of_rows():
     assert [c.sentence for c in other.changes] == [c.sentence for c in first.changes] != []
 
 
+def unsure(responses, doubted):
+    """Give the same responses, where a mention is doubtful if `doubted` says so of its code and its stage."""
+    stage = responses.segments["stage"][responses.mention_rows]
+    code = np.array(responses.codes, dtype=object)[responses.mention_codes]
+    flags = np.array([doubted(*pair) for pair in zip(code, stage, strict=True)], dtype=bool)
+    return ScoredResponses.from_arrays(
+        NPS,
+        responses.score,
+        responses.codes,
+        (responses.mention_rows, responses.mention_codes),
+        doubtful=(responses.mention_rows[flags], responses.mention_codes[flags]),
+        segments=responses.segments,
+    )
+
+
+def test_what_hangs_on_doubtful_tags_is_doubtful_and_not_flagged():
+    sure = find_all(planted())
+    assert sure.doubtful == ()
+    assert {one.code for one in (*sure.hotspots, *sure.changes)} == {"setup", "bill"}
+    found = find_all(unsure(planted(), lambda code, stage: code == "setup" and stage == "setup"))
+    assert found.hotspots == ()
+    assert found.changes == sure.changes
+    assert found.doubtful == sure.hotspots
+    assert found.notes[0].startswith("One difference is not flagged but doubtful")
+    assert json.loads(json.dumps(found.to_dict()))["doubtful"][0]["value"] == "setup"
+    both = find_all(unsure(planted(), lambda code, _: code in ("setup", "bill")))
+    assert (both.hotspots, both.changes, len(both.doubtful)) == ((), (), 2)
+    assert both.notes[0].startswith("2 differences are")
+
+
+def test_doubtful_tags_that_carry_nothing_change_nothing():
+    rng = np.random.default_rng(0)
+    found = find_all(unsure(planted(), lambda code, _: code == "calm" or rng.random() < 0.1))
+    sure = find_all(planted())
+    assert (found.hotspots, found.changes, found.doubtful) == (sure.hotspots, sure.changes, ())
+
+
+def test_a_change_that_goes_the_other_way_on_likely_tags_is_another_one():
+    up = lambda week, _: np.where((week >= 13) & (week < 17), 0.30, 0.05)  # noqa: E731
+    responses = simulate(1, 4000, {"bill": up, "calm": 0.1})
+    inside = np.isin(responses.segments["week"], [monday(week) for week in range(13, 17)])
+    flags = inside[responses.mention_rows] & (responses.mention_codes == 0)
+    kept = ScoredResponses.from_arrays(
+        NPS,
+        responses.score,
+        responses.codes,
+        (responses.mention_rows, responses.mention_codes),
+        doubtful=(responses.mention_rows[flags], responses.mention_codes[flags]),
+        segments=responses.segments,
+    )
+    (down,) = find_changes(kept.likely())
+    assert down.direction == "better"
+    found = find_all(kept)
+    assert found.changes == ()
+    assert [one.direction for one in found.doubtful] == ["worse"]
+
+
 def test_tags_of_two_models_show_no_change_over_time():
     found = find_all(planted(), versions=["m/2", "m/1", "m/2"])
     assert found.changes == ()
+    assert found.refused in found.notes
+    assert found.refused.startswith("The tags are by m/1 and m/2:")
+    assert find_all(planted(), versions=["m/1"]).refused is None
     assert found.hotspots == find_all(planted(), versions=["m/1", "m/1"]).hotspots != ()
     assert any(note.startswith("The tags are by m/1 and m/2:") for note in found.notes)
 

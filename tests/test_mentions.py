@@ -179,3 +179,24 @@ def test_a_segment_that_is_not_there_or_is_an_id_is_an_error():
     many = np.array([str(i) for i in range(MAX_SEGMENT_VALUES + 1)], dtype=object)
     with pytest.raises(InputError, match="'order' has 1001 values"):
         ScoredResponses.from_arrays(NPS, np.full(many.size, 5), segments={"order": many}).by_segment("order")
+
+
+def test_a_mention_is_doubtful_where_every_tag_behind_it_is_likelier_wrong_than_right():
+    def answer(name, score, *tags):
+        found = tuple(Tag(*tag) for tag in tags)
+        return TaggedResponse(Response(name, score, "words"), "tagged", found)
+
+    responses = ScoredResponses.from_tagged(
+        [
+            answer("r1", 3, ("b", "negative", 0.49), ("a", "neutral", 0.5), ("c", "positive", 0.2)),
+            answer("r2", 3, ("a", "negative", 0.2), ("a", "neutral", 0.7), ("b", "neutral", 0.1)),
+        ],
+        NPS,
+    )
+    assert responses.doubtful.tolist() == [False, True, False, True]
+    likely = responses.likely()
+    assert mentioned(likely) == {("r1", "a"), ("r2", "a")}
+    assert not likely.doubtful.any()
+    assert praised(likely) == praised(responses)
+    assert responses.subset([False, True]).doubtful.tolist() == [False, True]
+    assert likely.likely().mention_rows.tolist() == likely.mention_rows.tolist()

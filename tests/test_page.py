@@ -161,7 +161,10 @@ def test_the_api_gives_the_fields_that_the_page_draws(client):
     segment = client.get("/v1/segments").json()["segments"][0]
     assert {"name", "values", "n_values", "derived"} <= segment.keys()
     findings = client.get("/v1/findings").json()
-    assert {"hotspots", "changes", "notes", "labels"} <= findings.keys()
+    assert {"hotspots", "changes", "doubtful", "notes", "labels"} <= findings.keys()
+    assert ranking["versions"] == ["stub/1 (taxonomy 3)"]
+    cells = client.get("/v1/root-causes", params={"by": "region"}).json()["cells"]
+    assert {"code", "value", "shrunk", "low", "high"} <= cells["rows"][0].keys()
     page = client.get("/v1/responses", params={"code": row["code"], "polarity": "non_positive"}).json()
     assert {"responses", "next_cursor"} <= page.keys()
     assert {"comment", "score", "responded_at", "tags"} <= page["responses"][0].keys()

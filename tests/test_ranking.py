@@ -1,5 +1,6 @@
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -8,6 +9,7 @@ from model.findings import find_all
 from model.mentions import ScoredResponses
 from model.periods import with_periods
 from model.root_causes import rank_by_segment, rank_root_causes
+from model.segment_cells import segment_cells
 from serving import ranking as ranking_room
 from tests.http_client import ROWS, ids, problem, store_of
 from tests.stubs import tagged
@@ -106,6 +108,45 @@ def test_findings_are_those_of_the_model_floor(client):
     assert [(spot["segment"], spot["value"]) for spot in expected["hotspots"]] == [("region", "South")]
     labels = {"billing.unexpected-charge": "Unexpected charge"}
     assert answer.json() == json.loads(json.dumps(expected | {"labels": labels}))
+
+
+def test_two_models_in_the_store_refuse_changes_over_time(client):
+    """Here bills go wrong from May on, and from May on another model tags."""
+    rows = [
+        tagged(
+            f"r{i}",
+            0 if i >= 120 and i % 2 else 9,
+            "Billed twice" if i >= 120 and i % 2 else "fine",
+            responded_at=datetime(2026, 3, 2, tzinfo=UTC) + timedelta(hours=12 * i),
+        )
+        for i in range(240)
+    ]
+    store_of(client).upsert(rows)
+    found = client.get("/v1/findings").json()
+    assert [change["shape"] for change in found["changes"]] == ["step"]
+    assert found["refused"] is None
+    assert client.get("/v1/root-causes").json()["versions"] == ["stub/1 (taxonomy 3)"]
+    store_of(client).upsert([replace(row, model="stub/2") for row in rows[120:]])
+    found = client.get("/v1/findings").json()
+    assert found["changes"] == []
+    assert found["refused"] in found["notes"]
+    assert "stub/1 (taxonomy 3) and stub/2 (taxonomy 3): a change of the model" in found["refused"]
+    both = ["stub/1 (taxonomy 3)", "stub/2 (taxonomy 3)"]
+    assert client.get("/v1/root-causes").json()["versions"] == both
+    store_of(client).upsert([replace(row, taxonomy_version=3 + (i >= 120)) for i, row in enumerate(rows)])
+    assert "stub/1 (taxonomy 3) and stub/1 (taxonomy 4)" in client.get("/v1/findings").json()["refused"]
+
+
+def test_a_ranking_by_a_segment_has_its_cells(filled):
+    reply = filled.get("/v1/root-causes", params={"by": "region"}).json()
+    scored = ScoredResponses.from_tagged(with_periods(ROWS), NPS)
+    assert reply["cells"] == json.loads(json.dumps(segment_cells(scored, "region").to_dict()))
+    assert {cell["value"] for cell in reply["cells"]["rows"]} == {"North", "South"}
+    assert filled.get("/v1/root-causes").json()["cells"] is None
+    by_week = filled.get("/v1/root-causes", params={"by": "week"}).json()["cells"]
+    assert (by_week["rows"], by_week["reason"]) == ([], "periods")
+    nobody = filled.get("/v1/root-causes", params={"by": "region", "segment": "region:West"}).json()
+    assert nobody["cells"]["reason"] == "no_eligible_code"
 
 
 def test_segments_are_listed_with_months_and_weeks(filled):

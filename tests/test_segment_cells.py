@@ -7,7 +7,7 @@ from data.errors import InputError
 from data.scale import NPS
 from model.mentions import ScoredResponses
 from model.root_causes import rank_by_segment, rank_root_causes
-from model.segment_cells import PULLS, _widening, segment_cells
+from model.segment_cells import MOST_VALUES, PULLS, _widening, segment_cells
 from tests.random_responses import random_responses
 
 
@@ -94,6 +94,20 @@ def test_a_level_of_less_gives_shorter_intervals():
         segment_cells(responses, "shop").rows, segment_cells(responses, "shop", level=0.8).rows, strict=True
     ):
         assert wide.low < short.low <= short.shrunk <= short.high < wide.high
+
+
+def test_periods_and_segments_of_many_values_are_not_shrunk():
+    responses = shops([12, 4, 8], [40, 40, 40])
+    weekly = ScoredResponses(**{**vars(responses), "segments": {"week": responses.segments["shop"]}})
+    assert segment_cells(weekly, "week").reason == "periods"
+    many = np.arange(120).astype(str).astype(object)
+    wide = ScoredResponses(**{**vars(responses), "segments": {"shop": np.tile(many, 1)}})
+    assert segment_cells(wide, "shop").reason == "no_eligible_code"  # each value has one person
+    more = shops([1] * (MOST_VALUES + 1), [5] * (MOST_VALUES + 1))
+    found = segment_cells(more, "shop")
+    assert (found.rows, found.reason) == ((), "too_many_values")
+    assert f"'shop' has more than {MOST_VALUES} values" in found.note
+    assert segment_cells(responses, "shop").reason is None
 
 
 def test_rare_codes_and_rare_values_are_no_cells():

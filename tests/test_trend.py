@@ -5,6 +5,7 @@ import pytest
 
 from data.scale import NPS
 from model.mentions import ScoredResponses
+from model.provenance import Provenance, Version
 from model.root_causes import rank_root_causes
 from serving.trend import MOST_PERIODS, Trend
 
@@ -42,6 +43,26 @@ def test_each_period_is_ranked_by_itself():
     assert trend.rankings["2025-12-29"].metric == rank_root_causes(first).metric
     assert [value for value, _ in trend.of_cause("a")] == list(trend.rankings)
     assert trend.of_cause("b") == []
+
+
+def test_a_period_that_two_models_tagged_has_no_figures_of_causes():
+    days = every_day(60)
+    responses = dated(days)
+    numbers = np.array([day.toordinal() for day in days])
+    version = np.arange(60) // 30  # from 31 January, a Saturday, on
+    known = Provenance(numbers, version, (Version("m/1", 1), Version("m/2", 1)))
+    trend = Trend.of(responses, provenance=known)
+    assert trend.versions["2026-01-19"] == ("m/1 (taxonomy 1)",)
+    assert [value for value in trend.rankings if trend.is_mixed(value)] == ["2026-01-26"]
+    assert "2026-01-26" not in [value for value, _ in trend.of_cause("a")]
+    assert len(trend.of_cause("a")) == len(trend.rankings) - 1
+    first, *others = trend.notes()
+    assert first == "Two models tagged the week of 2026-01-26, so causes have no figure there."
+    assert [note[:40] for note in others] == [
+        "From 2026-01-26 on the tags are by m/1 (",
+        "From 2026-02-02 on the tags are by m/2 (",
+    ]
+    assert Trend.of(responses).notes() == []
 
 
 @pytest.mark.parametrize("days", [[], every_day(3), [None] * 5])

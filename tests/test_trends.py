@@ -114,10 +114,12 @@ def test_what_cannot_be_followed_is_said():
     far = [date(1970, 1, 1), *[date(2026, 1, 1)] * 99]
     with pytest.raises(InputError, match=f"more than {MOST_PERIODS} days from 1970-01-01 to 2026-01-01"):
         find_trends(responses, dated(far), "day")
-    with pytest.raises(InputError, match="'z' is mentioned by fewer than 5 people"):
+    with pytest.raises(InputError, match="no scored response mentions the code 'z'$"):
         find_trends(responses, dated(spread(6, 100)), codes=["z"])
+    with pytest.raises(InputError, match="the code 'uncodet'; did you mean 'uncoded'"):
+        find_trends(responses, dated(spread(6, 100)), codes=["uncodet"])
     few = ScoredResponses.from_arrays(NPS, [3] * 100, ["z"], ([0, 1, 2, 3], [0] * 4))
-    with pytest.raises(InputError, match="fewer than 5 people"):
+    with pytest.raises(InputError, match="'z' is mentioned by fewer than 5 people"):
         find_trends(few, dated(spread(6, 100)), codes=["z"])
     assert list(find_trends(few, dated(spread(6, 100))).causes) == ["uncoded", "no_comment"]
 

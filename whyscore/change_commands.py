@@ -147,23 +147,21 @@ def trends(
 
 def findings(tags: Tags, window: Window = None, scale: ScaleName = None, as_json: AsJson = False) -> None:
     """Find hotspots, spikes, steps and trends beyond chance."""
-    import numpy as np
-
     from data.scale import scale_named
     from model.findings import find_all
 
     responses, provenance = _read(tags, scale_named(scale or read_settings().scale), window)
-    versions = provenance.versions_in(np.ones(responses.n, dtype=np.bool_))
-    found = find_all(responses, versions=[str(version) for version in versions])
+    found = find_all(responses, versions=provenance.names())
     if as_json:
         print_json(found.to_dict())
         return
     rows = [["hotspot", spot.sentence, f"{spot.q_value:.3f}"] for spot in found.hotspots]
     rows += [[change.shape, change.sentence, f"{change.q_value:.3f}"] for change in found.changes]
+    if not rows:
+        say("Nothing stands out beyond chance.")
+    rows += [["doubtful", one.sentence, f"{one.q_value:.3f}"] for one in found.doubtful]
     if rows:
         print_table("What stands out beyond chance", ["", "finding", "q"], rows, {2})
-    else:
-        say("Nothing stands out beyond chance.")
     for note in found.notes:
         say(note)
 

@@ -22,8 +22,8 @@ from data.tags import read_tags
 from data.taxonomy import read_taxonomy
 from data.text import position
 from model.findings import Findings, find_all
-from model.mentions import ScoredResponses
 from model.periods import with_periods
+from model.provenance import read_scored
 from model.ranking import Ranking
 from model.root_causes import rank_root_causes
 from model.topics import Topics
@@ -58,8 +58,8 @@ def run_demo(port: int, stay: bool | None, settings: Settings) -> None:
         tags = settings.home / "tags.jsonl"
         _tag(tags, settings)
         topics = _find_topics(tags, settings)
-        scored = ScoredResponses.from_tagged(with_periods(read_tags(tags)), NPS)
-        ranking, findings = rank_root_causes(scored), find_all(scored)
+        scored, provenance = read_scored(with_periods(read_tags(tags)), NPS, file=tags)
+        ranking, findings = rank_root_causes(scored), find_all(scored, versions=provenance.names())
         _show(ranking, findings, topics, quality)
         if sys.stdout.isatty() if stay is None else stay:
             _serve_here(listener, settings)
@@ -141,6 +141,7 @@ def _show(ranking: Ranking, findings: Findings, topics: Topics, quality: str) ->
     show_ranking(ranking, "Larkfield, six months", most=10)
     rows = [["hotspot", hotspot.sentence] for hotspot in findings.hotspots]
     rows += [[change.shape, change.sentence] for change in findings.changes]
+    rows += [["doubtful", found.sentence] for found in findings.doubtful]
     rows += [
         ["new topic", f"{topic.size} comments without a code: {', '.join(topic.words[:5])}"]
         for topic in topics.topics

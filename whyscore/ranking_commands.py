@@ -11,12 +11,14 @@ from data.scratch_database import DatabaseLimits
 from data.taxonomy import read_taxonomy
 from model.adjusted_effect import AdjustedEffects, adjusted_effects
 from model.audit_check import AuditCheck
-from model.benchmark_test import compare_all
-from model.findings import find_all
+from model.benchmark_test import BenchmarkReport, compare_all
+from model.findings import Findings, find_all
 from model.periods import Span
 from model.ranking import Ranking, RootCause
-from model.tags_ranking import RankingSettings, rank_tags
-from serving.report import SHOWS_MORE, ranking_document, write_report
+from model.segment_cells import SegmentCells, segment_cells
+from model.tags_ranking import RankedTags, RankingSettings, rank_tags
+from serving.report import SHOWS_MORE, check_output, ranking_document, write_report
+from serving.report_content import said_by_model_alone
 from serving.trend import Trend
 from whyscore.reproduction_commands import ManifestRequest
 from whyscore.terminal import print_json, print_table, progress_bar, say
@@ -40,6 +42,8 @@ def run_ranking(
     lineage: ManifestRequest | None = None,
 ) -> None:
     """Rank, print, and write the report and the manifest where they are asked for."""
+    if output is not None:
+        check_output(output, tags)
     known = read_taxonomy(taxonomy) if taxonomy is not None else None
     codes = None if known is None else known.active
     more = output is not None and output.suffix.lower() in SHOWS_MORE
@@ -54,6 +58,7 @@ def run_ranking(
     adjusted = adjusted_effects(scored, overall) if with_adjusted and scored is not None else None
     metrics = {value: ranking.metric for value, ranking in groups.items()}
     beside = compare_all(overall.metric, metrics, by, benchmarks) if benchmarks else None
+    cells = None if by is None else _cells(ranked, by)
     manifest = None if lineage is None else lineage.manifest_of(tags, output, ranked, asked)
     if output is not None:
         write_report(
@@ -64,26 +69,58 @@ def run_ranking(
             title=tags.name,
             tags=tags if span is None else None,  # it would quote comments of other days
             labels=None if known is None else {code: known.label(code) for code in known.active},
-            trend=Trend.of(scored, codes) if more and scored is not None else None,
-            findings=find_all(scored) if more and scored is not None else None,
+            trend=Trend.of(scored, codes, ranked.provenance) if more and scored is not None else None,
+            findings=_findings(ranked) if more else None,
             adjusted=adjusted,
             benchmarks=beside,
+            cells=cells,
             manifest=manifest,
         )
     if as_json:
-        print_json(ranking_document(overall, groups, by, adjusted, beside))
+        print_json(ranking_document(overall, groups, by, adjusted, beside, cells))
         return
-    show_ranking(overall, "All responses")
+    _show(ranked, by, adjusted, beside, cells)
+    written = {"Report": output, "Manifest": None if lineage is None else lineage.path}
+    for what, path in written.items():
+        if path is not None:
+            say(f"{what} -> {path}")
+
+
+def _show(
+    ranked: RankedTags,
+    by: str | None,
+    adjusted: AdjustedEffects | None,
+    beside: BenchmarkReport | None,
+    cells: SegmentCells | None,
+) -> None:
+    """Print the rankings, and every sentence that belongs beside them."""
+    show_ranking(ranked.overall, "All responses")
     if adjusted is not None:
         show_adjusted(adjusted)
-    for value, ranking in groups.items():
+    for value, ranking in ranked.groups.items():
         show_ranking(ranking, f"{by} = {value or '(blank)'}")
-    for sentence in () if beside is None else beside.sentences(by):
+    sentences = [] if beside is None else beside.sentences(by)
+    sentences += ranked.overall.notes
+    if cells is not None:
+        where = "" if cells.reason else " They are in reports (--output) and under --json."
+        sentences.append(f"{cells.note}{where}")
+    alone = said_by_model_alone(ranked.overall, ["adjusted"] if adjusted is not None else [])
+    for sentence in sentences if alone is None else [*sentences, alone]:
         say(sentence)
-    for note in overall.notes:
-        say(note)
-    if output is not None:
-        say(f"Report -> {output}")
+
+
+def _cells(ranked: RankedTags, by: str) -> SegmentCells:
+    """Shrink the causes in each value of the segment, or say why not."""
+    if ranked.scored is None:
+        return SegmentCells.none(by, "by_columns", ranked.overall.level)
+    return segment_cells(ranked.scored, by, level=ranked.overall.level)
+
+
+def _findings(ranked: RankedTags) -> Findings | None:
+    """Find what stands out, where the responses are at hand."""
+    if ranked.scored is None:
+        return None
+    return find_all(ranked.scored, versions=() if ranked.provenance is None else ranked.provenance.names())
 
 
 def show_ranking(ranking: Ranking, title: str, most: int = 15) -> None:

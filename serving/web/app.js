@@ -13,7 +13,7 @@ import { connectKey } from "./session.js";
 import { connectUpload } from "./upload.js";
 import { changeView, filterOf, isFiltered, readView, sameFilter } from "./view.js";
 
-const NO_FINDINGS = { changes: [], hotspots: [], notes: [] };
+const NO_FINDINGS = { changes: [], hotspots: [], doubtful: [], notes: [] };
 
 let context = null; // what is shown: ranking, segments, findings, and the view that they are of
 let reading = null; // aborts the reading under way when another begins

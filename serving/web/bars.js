@@ -7,8 +7,11 @@ import { period, points } from "./format.js";
 const HEIGHT = 38;
 const MIDDLE = HEIGHT / 2;
 
-/** The bar of a cause (or bucket) on an axis; `mark` draws a line at another value, for comparison. */
-export function causeBar(row, axis, { bracket = true, mark = null } = {}) {
+/**
+ * The bar of a cause (or bucket) on an axis; `mark` draws a line at another value, for comparison, and `cell`
+ * the shrunken figure with its interval, beneath.
+ */
+export function causeBar(row, axis, { bracket = true, mark = null, cell = null } = {}) {
   const drawing = svg("svg", { class: "plot", height: HEIGHT, "aria-hidden": "true" });
   for (const tick of axis.ticks) drawing.append(rule("grid", axis, tick, 0, HEIGHT));
   if (row.points_lost === null) return drawing;
@@ -18,7 +21,15 @@ export function causeBar(row, axis, { bracket = true, mark = null } = {}) {
   drawing.append(stretch("lost soft", axis, strong, strong + Math.max(0, row.from_passives), MIDDLE - 6, 12));
   if (mark !== null) drawing.append(rule("mark", axis, mark, 0, HEIGHT));
   drawing.append(...whisker(axis, row.low, row.high, MIDDLE));
+  if (cell) drawing.append(...shrunken(axis, cell));
   return drawing;
+}
+
+/** A shrunken figure: a ring on its interval. */
+function shrunken(axis, { shrunk, low, high }) {
+  const y = HEIGHT - 6;
+  return [svg("line", { class: "shrunk", x1: at(axis, low), x2: at(axis, high), y1: y, y2: y }),
+    svg("circle", { class: "shrunk", cx: at(axis, shrunk), cy: y, r: 3 })];
 }
 
 /** An interval as a line with short ends; a halo keeps it legible over a bar. */

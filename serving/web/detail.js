@@ -108,10 +108,16 @@ function trendPart(row, context, view) {
   seriesBy(context.segments, filterOf(view), "fine").then((found) => {
     title.textContent = found?.by === "month" ? "By month" : found ? "By week" : "Over time";
     put(body, found ? trendChart(seriesOf(found.series, row.code), found.by)
-      : h("p", { class: "muted" }, "The responses have no dates."));
+      : h("p", { class: "muted" }, "The responses have no dates."), found ? mixedNote(context.ranking.versions) : null);
   }).catch((error) => put(body, h("p", { class: "problem" }, error.message)))
     .finally(() => body.removeAttribute("aria-busy"));
   return h("section", {}, title, body);
+}
+
+/** Several models read alike only by chance: say so where periods stand beside each other. */
+function mixedNote(versions) {
+  return versions.length < 2 ? null : h("p", { class: "muted note" },
+    `The tags are by ${versions.slice(0, -1).join(", ")} and ${versions.at(-1)}: a rise or fall may be the model\u2019s.`);
 }
 
 function segmentPart(row, segments, view) {
@@ -127,10 +133,10 @@ function segmentPart(row, segments, view) {
   async function fill(by) {
     put(body, h("p", { class: "muted" }, "Reading\u2026"));
     try {
-      const { groups } = await getOnce("v1/root-causes", { ...filterOf(view), by });
+      const { groups, cells } = await getOnce("v1/root-causes", { ...filterOf(view), by });
       if (choice.value !== by) return;
       const series = Object.entries(groups).map(([value, ranking]) => ({ value, ranking }));
-      put(body, segmentBars(seriesOf(series, row.code), row.points_lost));
+      put(body, segmentBars(seriesOf(series, row.code), row.points_lost, row.code, cells));
     } catch (error) {
       put(body, h("p", { class: "problem" }, error.message));
     }

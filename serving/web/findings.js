@@ -14,13 +14,13 @@ export const told = ({ code, sentence }, labels) => {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 };
 
-/** The findings about one code. */
+/** The findings about one code, not the doubtful ones. */
 export const findingsOf = (findings, code) =>
   [...findings.changes, ...findings.hotspots].filter((finding) => finding.code === code);
 
 /** List all of them; they are of all responses, which must be said where a filter is set. */
 export function showFindings(section, findings, labels, filtered) {
-  const { changes, hotspots, notes } = findings;
+  const { changes, hotspots, doubtful, notes } = findings;
   put(
     section,
     h("h2", {}, "What changed and where"),
@@ -28,6 +28,9 @@ export function showFindings(section, findings, labels, filtered) {
     part("Over the weeks", changes, labels),
     part("In some segments more than in others", hotspots, labels),
     changes.length + hotspots.length ? null : h("p", { class: "muted" }, "Nothing stands out."),
+    doubtful.length ? h("details", { class: "fold" }, h("summary", {}, `${doubtful.length} doubtful`),
+      h("p", { class: "muted note" }, "Found among all tags, and not among those that are likelier right than wrong."),
+      h("ul", { class: "findings" }, doubtful.map((finding) => line(finding, labels)))) : null,
     notes.map((note) => h("p", { class: "muted note" }, note)),
   );
 }

@@ -74,7 +74,8 @@ function figures(drawn, by) {
 }
 
 /** Draw a cause in each part of a segment, most points lost first; the line is the whole. */
-export function segmentBars(series, whole) {
+export function segmentBars(series, whole, code, cells) {
+  const shrunken = new Map((cells?.rows ?? []).filter((cell) => cell.code === code).map((cell) => [cell.value, cell]));
   const drawn = series.filter(({ row }) => row && row.points_lost !== null)
     .sort((a, b) => b.row.points_lost - a.row.points_lost);
   if (!drawn.length) return h("p", { class: "muted" }, "No response has a value for it.");
@@ -82,17 +83,21 @@ export function segmentBars(series, whole) {
   return h("div", { class: "segments" },
     h("div", { class: "segment headings", "aria-hidden": "true" }, h("span", { class: "label" }), axisLabels(axis),
       h("span", { class: "lost-points" }, "Points"), h("span", { class: "mentions" }, "Responses")),
-    h("ul", { class: "rows" }, drawn.map(({ value, row, metric }) => segmentLine(value, row, metric, axis, whole))),
+    h("ul", { class: "rows" }, drawn.map((one) => segmentLine(one, axis, whole, shrunken.get(one.value)))),
     h("p", { class: "muted note" }, `The line across is the whole: ${points(whole)}. Each bar is of the responses in its own row.`,
-      drawn.some(({ row }) => isRare(row)) ? " Where it is pale, fewer than 10 people mention it." : ""));
+      drawn.some(({ row }) => isRare(row)) ? " Where it is pale, fewer than 10 people mention it." : "",
+      shrunken.size ? " A ring is the same, shrunk towards the whole by what chance makes of few mentions, with its interval: compare "
+        + "rows by the rings, since the longest of many bars is long partly by chance." : ""));
 }
 
 const isRare = (row) => row.respondents > 0 && row.respondents < 10;
 
-function segmentLine(value, row, metric, axis, whole) {
+function segmentLine({ value, row, metric }, axis, whole, cell) {
+  const told = `Interval ${interval(row.low, row.high)}`
+    + (cell ? `; shrunk ${points(cell.shrunk)} (${interval(cell.low, cell.high)})` : "");
   return h("li", { class: isRare(row) ? "segment few" : "segment" },
     h("span", { class: "label" }, valueOf(value)),
-    causeBar(row, axis, { bracket: false, mark: whole }),
-    h("span", { class: "lost-points", title: `Interval ${interval(row.low, row.high)}` }, points(row.points_lost)),
+    causeBar(row, axis, { bracket: false, mark: whole, cell }),
+    h("span", { class: "lost-points", title: told }, points(row.points_lost)),
     h("span", { class: "mentions" }, count(metric.n)));
 }
