@@ -68,7 +68,8 @@ def changed(records: list[dict[str, Any]], comments: dict[str, str]) -> int:
 
 def polarities(records: list[dict[str, Any]], low: float, high: float) -> tuple[int, float, float]:
     """Give how many comments have a score in a range, and the shares with a negative and a positive tag."""
-    chosen = [r for r in records if r["status"] in ("tagged", "uncoded") and low <= r["score"] <= high]
+    read = [r for r in records if r["status"] in ("tagged", "uncoded") and r["score"] is not None]
+    chosen = [r for r in read if low <= r["score"] <= high]
     shares = [
         sum(any(tag["polarity"] == polarity for tag in r["tags"]) for r in chosen) / max(1, len(chosen))
         for polarity in ("negative", "positive")
@@ -91,7 +92,7 @@ def main() -> None:
     records = [json.loads(line) for line in tags.read_text(encoding="utf-8").splitlines()]
     ranking = whyscore("rank", str(tags), home=home)
     wrong = changed(records, comments)
-    commented = [r["score"] for r in records if r["status"] != "no_comment"]
+    commented = [r["score"] for r in records if r["status"] != "no_comment" and r["score"] is not None]
     of_commented = 100 * (sum(s >= 9 for s in commented) - sum(s <= 6 for s in commented)) / len(commented)
     nps = float(ranking["metric"]["value"])
     print(f"{len(records)} responses, {len(commented)} with a comment: NPS {nps:+.1f}, {of_commented:+.1f}")
