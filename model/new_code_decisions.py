@@ -75,8 +75,8 @@ def decide_new_code(
     scale, shift = fit_common_map(expit(out_of_fold), target, _SPREAD)
     fitted = min(count / len(positive), 0.99)
     if len(elsewhere) >= LEAST_UNREVIEWED:
-        likely = [expit(scale * logits + shift).max(axis=1) for logits in (elsewhere, out_of_fold)]
-        share = _drawn(share_of_positives(*likely, positive), count)
+        others, reviewed = (expit(scale * part + shift).max(axis=1) for part in (elsewhere, out_of_fold))
+        share = _drawn(share_of_positives(others, reviewed, positive), count)
         pool, weight = elsewhere, np.full(len(elsewhere), 1 / len(elsewhere))
     else:
         share = fitted if len(positive) >= MANY_REVIEWED else min(fitted, USUAL_SHARE)
@@ -85,8 +85,7 @@ def decide_new_code(
     # "Adjusting the outputs of a classifier to new a priori probabilities".
     shift += float(logit(share) - logit(fitted))
     own, all_comments = expit(scale * out_of_fold + shift), expit(scale * pool + shift)
-    reviewed = _Sample(own, _weights_at(share, positive))
-    trial = _Trial(reviewed, target, _Sample(all_comments, weight))
+    trial = _Trial(_Sample(own, _weights_at(share, positive)), target, _Sample(all_comments, weight))
     thresholds = {name: trial.threshold(name, usual.get(name)) for name in POINT_NAMES}
     expected = {name: trial.expect(threshold) for name, threshold in thresholds.items()}
     return NewCodeDecision(scale, shift, thresholds, expected, own)
@@ -127,7 +126,8 @@ def _weights_at(share: float, positive: NDArray[np.bool_]) -> Floats:
     count = positive.sum()
     rest = (1 - share) / max(1, len(positive) - count)
     weights: Floats = np.where(positive, share / count, rest)
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,8 @@ class _Sample:
     probabilities: Floats
     weight: Floats
 
-    def total(self, each: Floats) -> float:
+    def total(self, each: Floats | NDArray[np.bool_]) -> float:
+        """Give the sum over pairs for a comment of the mean."""
         return float((each.sum(axis=1) * self.weight).sum())
 
 
