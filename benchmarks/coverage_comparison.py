@@ -178,5 +178,4 @@ def _each(one: ScoredResponses, two: ScoredResponses, second: NDArray[np.bool_])
     keep, take = ~second[one.mention_rows], second[two.mention_rows]
     rows = np.concatenate([one.mention_rows[keep], two.mention_rows[take]])
     codes = np.concatenate([one.mention_codes[keep], two.mention_codes[take]])
-    order = np.argsort(rows, kind="stable")
-    return replace(one, mention_rows=rows[order], mention_codes=codes[order])
+    return one.with_mentions(one.codes, rows, codes)

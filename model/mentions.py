@@ -279,11 +279,14 @@ class ScoredResponses:
     def likely(self) -> ScoredResponses:
         """Give the same responses without their doubtful mentions, as a stricter reader would tag them."""
         kept = ~self.doubtful
+        return self.with_mentions(self.codes, self.mention_rows[kept], self.mention_codes[kept])
+
+    def with_mentions(self, codes: tuple[str, ...], rows: Ints, positions: Ints) -> ScoredResponses:
+        """Give the same responses with other mentions (`positions` in `codes`), none of them doubtful."""
+        order = np.argsort(rows, kind="stable")
+        sure = np.zeros(rows.size, dtype=np.bool_)
         return replace(
-            self,
-            mention_rows=self.mention_rows[kept],
-            mention_codes=self.mention_codes[kept],
-            doubtful=self.doubtful[kept],
+            self, codes=codes, mention_rows=rows[order], mention_codes=positions[order], doubtful=sure
         )
 
     def by_segment(self, name: str) -> dict[str, ScoredResponses]:

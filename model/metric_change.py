@@ -149,13 +149,8 @@ def _with_buckets(responses: ScoredResponses) -> ScoredResponses:
     silent = np.flatnonzero(counts_by(responses.mention_rows, responses.n) == 0)
     bucket = len(responses.codes) + np.where(responses.commented[silent], 0, 1)
     rows = np.concatenate([responses.mention_rows, silent])
-    order = np.argsort(rows, kind="stable")
-    return replace(
-        responses,
-        codes=(*responses.codes, *BUCKETS),
-        mention_rows=rows[order],
-        mention_codes=np.concatenate([responses.mention_codes, bucket])[order],
-    )
+    codes = np.concatenate([responses.mention_codes, bucket])
+    return responses.with_mentions((*responses.codes, *BUCKETS), rows, codes)
 
 
 def _rows(

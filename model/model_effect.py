@@ -116,10 +116,7 @@ def _as_tagged(comparison: Comparison, tagged: ScoredResponses, other: Ints, hel
     row[other[held]] = comparison.kept[held]
     known = row[tagged.mention_rows] >= 0
     rows, codes = row[tagged.mention_rows[known]], tagged.mention_codes[known]
-    order = np.argsort(rows, kind="stable")
-    return replace(
-        comparison.responses, codes=tagged.codes, mention_rows=rows[order], mention_codes=codes[order]
-    )
+    return comparison.responses.with_mentions(tagged.codes, rows, codes)
 
 
 @dataclass(frozen=True, eq=False)

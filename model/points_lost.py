@@ -135,7 +135,8 @@ def uneven_quantile(behind: ArrayLike, *, respondents: int, effective_n: float, 
     With equal weights the degrees of freedom are those of all respondents. With uneven ones the standard
     error of a figure rests on the few that weigh most: then they are ``(behind - 1) / (1 - evenness)``,
     where evenness is Kish's effective share of the respondents, and at most those of all. Of customer values
-    that differ tenfold, intervals of 30 mentions would else cover 90% where they claim 95%.
+    that differ tenfold, intervals of 30 mentions would else cover 90% where they claim 95%. One respondent
+    behind a figure leaves ``evenness / (1 - evenness)``: nearly all where only few people answered twice.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ def uneven_quantile(behind: ArrayLike, *, respondents: int, effective_n: float, 
     """
     uneven = max(0.0, 1.0 - effective_n / respondents)
     most = float(respondents - 1)
-    freedom = (np.asarray(behind, dtype=np.float64) - 1.0) / max(uneven, 1e-12)
+    freedom = np.maximum(np.asarray(behind, dtype=np.float64) - 1.0, 1.0 - uneven) / max(uneven, 1e-12)
     quantiles: Floats = stdtrit(np.clip(freedom, 1.0, most), 0.5 + level / 2)
     return quantiles
 

@@ -124,6 +124,19 @@ def test_where_nothing_varied_the_rule_of_three_says_what_may_still_be_there():
     np.testing.assert_allclose(high, [2.0, 200.0, 101.0], rtol=2e-3)
 
 
+@pytest.mark.parametrize("effective_n", [200.0, 200.0 * (1 - 1e-9), 195.0])
+def test_one_mention_has_an_interval_like_that_of_one_event(effective_n):
+    """Few or no people who answered twice do not take all degrees of freedom from it."""
+    low, high = mean_interval([1.0], [1.0], respondents=200, effective_n=effective_n, worst=200.0)
+    assert 0.1 < low[0] < 0.3
+    assert 5.0 < high[0] < 7.0  # the exact interval of one event ends at 5.6
+
+
+def test_one_mention_among_very_uneven_weights_says_little():
+    _, high = mean_interval([1.0], [1.0], respondents=200, effective_n=60.0, worst=200.0)
+    assert high[0] > 50.0
+
+
 def test_one_respondent_says_nothing_of_the_error():
     low, high = mean_interval([3.0], [np.nan], respondents=1, effective_n=1, worst=200.0)
     assert np.isnan([low[0], high[0]]).all()

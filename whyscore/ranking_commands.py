@@ -102,7 +102,7 @@ def _show(
     sentences = [] if beside is None else beside.sentences(by)
     sentences += ranked.overall.notes
     if cells is not None:
-        where = "" if cells.reason else " They are in reports (--output) and under --json."
+        where = "" if cells.reason else " Reports (--output) and --json hold the shrunken figures."
         sentences.append(f"{cells.note}{where}")
     alone = said_by_model_alone(ranked.overall, ["adjusted"] if adjusted is not None else [])
     for sentence in sentences if alone is None else [*sentences, alone]:
