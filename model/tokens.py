@@ -129,7 +129,7 @@ def shuffled_batches(
 
 
 def memory_parts(
-    batch: NDArray[np.intp], lengths: NDArray[np.int64], most: int = 32 * 96 * 96
+    batch: NDArray[np.intp], lengths: NDArray[np.int64], most: int = 32 * 64 * 64
 ) -> list[NDArray[np.intp]]:
     """Split a batch so that what its attention keeps for the way back stays within bounds.
 
