@@ -47,12 +47,16 @@ class FileRanking:
         Of all responses.
     groups
         By segment: from the segment's value to its ranking, sorted, as `rank_by_segment` gives them.
+    sums, parts
+        The sums that these come from: of all responses, and by segment and value.
     digests
         Of the responses; None unless asked for.
     """
 
     overall: Ranking
     groups: Mapping[str, Mapping[str, Ranking]]
+    sums: CauseSums
+    parts: Mapping[str, Mapping[str, CauseSums]]
     digests: RowDigests | None = None
 
 
@@ -120,7 +124,7 @@ def rank_file(
         }
         for name, part in parts.items()
     }
-    return FileRanking(ranking, groups, digests)
+    return FileRanking(ranking, groups, overall, parts, digests)
 
 
 def _check_segments(answers: TagQueries) -> None:

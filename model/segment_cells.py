@@ -21,7 +21,7 @@ Econometrica 90(6).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -30,15 +30,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainc, gammaln, ndtr, ndtri
 
-from model.contrasts import Partition
-from model.contributions import SHOWN, Contributions
-from model.group_sums import counts_by, sums_by
+from data.scale import Scale
+from model.cause_sums import CauseSums
+from model.contributions import ELIGIBLE, SHOWN
+from model.hierarchy import Hierarchy
 from model.mentions import ScoredResponses
 from model.periods import MONTH, WEEK
 from model.points_lost import mean_interval
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 NODES = 24
 """Of the average over how much cells differ; twice as many change the third digit."""
@@ -52,14 +52,12 @@ PULLS = np.linspace(0.0, 0.99, 100)
 MOST_VALUES = 200
 """A segment with more values is not shrunk: it would take long, and nobody compares so many."""
 
-Reason = Literal["periods", "too_many_values", "by_columns", "no_eligible_code"]
+Reason = Literal["periods", "too_many_values", "no_eligible_code"]
 
 _WHY_NONE: dict[Reason, str] = {
     "periods": "Periods follow each other and are not drawn from one law, so they are not shrunk: "
     "`whyscore trends` and `whyscore findings` tell what changed over time.",
     "too_many_values": f"'{{segment}}' has more than {MOST_VALUES} values, too many to be shrunk.",
-    "by_columns": "A Parquet file is ranked by columns, without the single responses that shrinking takes: "
-    "tag into .jsonl or .csv, or write a report (-o report.xlsx), for the shrunken figures.",
     "no_eligible_code": "No cause is mentioned by ten people or more, so nothing is shrunk.",
 }
 
@@ -116,7 +114,7 @@ class SegmentCells:
     note
         The sentence that belongs beside shrunk figures, or says why there are none.
     reason
-        Why there are none: ``periods``, ``too_many_values``, ``by_columns`` or ``no_eligible_code``.
+        Why there are none: ``periods``, ``too_many_values`` or ``no_eligible_code``.
     """
 
     segment: str
@@ -164,21 +162,33 @@ def segment_cells(responses: ScoredResponses, segment: str, *, level: float = 0.
     InputError
         If there is no such segment, or it has too many values.
     """
-    parts = responses.by_segment(segment)  # raises where there is none
+    parts = responses.by_segment(segment)
+    hierarchy = Hierarchy.of(responses.codes)
+    overall = CauseSums.of(responses, hierarchy)
+    sums = {value: CauseSums.of(part, hierarchy) for value, part in parts.items()}
+    return cells_from_sums(segment, responses.scale, overall, sums, level=level)
+
+
+def cells_from_sums(
+    segment: str, scale: Scale, overall: CauseSums, parts: Mapping[str, CauseSums], *, level: float = 0.95
+) -> SegmentCells:
+    """Shrink the cells of a segment, wherever the sums of its values were computed; see `segment_cells`.
+
+    Parameters
+    ----------
+    segment, scale, level
+        The segment, the declared scale, the confidence level.
+    overall, parts
+        Sums over all responses, and over those of each value, of the same columns.
+    """
     if segment in (WEEK, MONTH):
         return SegmentCells.none(segment, "periods", level)
     if len(parts) > MOST_VALUES:
         return SegmentCells.none(segment, "too_many_values", level)
-    contributions = Contributions.of(responses)
+    shown = {name: part for name, part in sorted(parts.items()) if part.loss.respondents >= SHOWN}
     rows: list[SegmentCell] = []
-    if contributions.codes:
-        held = responses.segments[segment][contributions.kept]
-        names = sorted(set(held))
-        place = {name: position for position, name in enumerate(names)}
-        value = np.array([place[name] for name in held], dtype=np.int64)
-        partition = Partition.of(names, value, contributions.weight, contributions.person)
-        for code in range(len(contributions.codes)):
-            rows += _cells(contributions, partition, code, level)
+    if shown and overall.loss.respondents >= ELIGIBLE:
+        rows = list(_cells(overall, shown, scale, level))
     if not rows:
         return SegmentCells.none(segment, "no_eligible_code", level)
     note = (
@@ -190,19 +200,71 @@ def segment_cells(responses: ScoredResponses, segment: str, *, level: float = 0.
 
 
 def _cells(
-    contributions: Contributions, partition: Partition, code: int, level: float
+    overall: CauseSums, parts: Mapping[str, CauseSums], scale: Scale, level: float
 ) -> Iterator[SegmentCell]:
-    """Give the cells of a code."""
-    row, contributed = contributions.of_code(code)
-    where, k = partition.level[row], len(partition.names)
-    weight = partition.weights[0]
-    points = 100.0 * sums_by(where, contributions.weight[row] * contributed, k) / weight
-    overall, low, high = _overall(contributions, code)
-    noise = _noise(contributions, partition, code)
-    shown = np.flatnonzero(partition.people >= SHOWN)
-    if not shown.size:
-        return
-    mix = _Mixture.of(points[shown], noise[shown], overall)
+    """Give the cells of every eligible code."""
+    means = overall.contributions.means()
+    errors = np.sqrt(np.diag(overall.contributions.covariance()))
+    people = overall.loss.respondents
+    low, high = mean_interval(
+        means,
+        errors,
+        respondents=people,
+        effective_n=overall.loss.effective_respondents,
+        worst=100.0 * scale.worst_loss,
+        level=level,
+    )
+    lost = np.stack([part.contributions.means() for part in parts.values()])
+    # In a small value a mean varies as much more as it is worth fewer responses, or people if these differ.
+    scarce = [
+        max(
+            overall.loss.kish_n / part.loss.kish_n,
+            overall.loss.effective_respondents / part.loss.effective_respondents,
+        )
+        for part in parts.values()
+    ]
+    for column, code in enumerate(overall.hierarchy.codes):
+        if overall.respondents[column] < ELIGIBLE or errors[column] <= 0:
+            continue
+        noise = errors[column] ** 2 * (people - 1) / people * np.array(scarce)
+        whole = float(means[column]), float(low[column]), float(high[column])
+        figures = _shrunk(lost[:, column], noise, whole, level)
+        for place, (value, part) in enumerate(parts.items()):
+            shrunk, least, most, pull = (float(figure[place]) for figure in figures)
+            yield SegmentCell(
+                code=code,
+                value=value,
+                points_lost=float(lost[place, column]),
+                shrunk=shrunk,
+                low=max(0.0, least),
+                high=most,
+                pull=pull,
+                overall=whole[0],
+                responses=part.loss.n,
+                mentions=int(part.mentions.mentions[column]),
+                respondents=int(part.respondents[column]),
+            )
+
+
+def _shrunk(points: Floats, noise: Floats, whole: tuple[float, float, float], level: float) -> Floats:
+    """Shrink the cells of a code.
+
+    Parameters
+    ----------
+    points, noise
+        Of each value, shape (k,): the points lost, and their variance where the values do not differ.
+    whole
+        The code's overall value, with its interval.
+    level
+        The confidence level.
+
+    Returns
+    -------
+    ndarray of shape (4, k)
+        The shrunken points, their lower and upper bounds, and how far each was shrunk.
+    """
+    overall, low, high = whole
+    mix = _Mixture.of(points, noise, overall)
     centre, pull = mix.means(), mix.pulls()
     wider = np.interp(pull, PULLS, _widening(level))
     below = wider * (centre - mix.quantiles(0.5 - level / 2))
@@ -210,24 +272,7 @@ def _cells(
     # The overall value is estimated too, and each cell leans on it by its pull.
     less = np.sqrt(below**2 + (pull * (overall - low)) ** 2)
     more = np.sqrt(above**2 + (pull * (high - overall)) ** 2)
-    mentions = counts_by(where, k)
-    people = int(contributions.person.max()) + 1
-    pairs = np.unique(where * people + contributions.person[row])
-    respondents = counts_by(pairs // people, k)
-    for place, cell in enumerate(shown.tolist()):
-        yield SegmentCell(
-            code=contributions.codes[code],
-            value=partition.names[cell],
-            points_lost=float(points[cell]),
-            shrunk=float(centre[place]),
-            low=max(0.0, float(centre[place] - less[place])),
-            high=float(centre[place] + more[place]),
-            pull=float(pull[place]),
-            overall=overall,
-            responses=int(partition.counts[cell]),
-            mentions=int(mentions[cell]),
-            respondents=int(respondents[cell]),
-        )
+    return np.stack([centre, centre - less, centre + more, pull])
 
 
 @lru_cache(maxsize=8)
@@ -254,33 +299,6 @@ def _widening(level: float) -> Floats:
         low, high = np.where(wide, low, middle), np.where(wide, middle, high)
     factor: Floats = np.maximum(1.0, high * np.sqrt(1.0 - PULLS) / narrow)
     return factor
-
-
-def _overall(contributions: Contributions, code: int) -> tuple[float, float, float]:
-    """Give a code's overall points lost, with the interval that a ranking gives them."""
-    weight, person = contributions.weight, contributions.person
-    row, contributed = contributions.of_code(code)
-    value = sums_by(row, contributed, weight.size)
-    mean, people = float(weight @ value) / float(weight.sum()), int(person.max()) + 1
-    by_person = sums_by(person, weight, people)
-    influence = sums_by(person, weight * (value - mean), people) / float(weight.sum())
-    error = float(influence @ influence * people / (people - 1)) ** 0.5
-    low, high = mean_interval(
-        [100.0 * mean],
-        [100.0 * error],
-        respondents=people,
-        effective_n=float(by_person.sum()) ** 2 / float(by_person @ by_person),
-        worst=100.0 * contributions.worst,
-    )
-    return 100.0 * mean, float(low[0]), float(high[0])
-
-
-def _noise(contributions: Contributions, partition: Partition, code: int) -> Floats:
-    """Give the variance of a code's points in each value where the values do not differ, shape (k,)."""
-    likeness = float(contributions.likeness[code])
-    squares = (1.0 - likeness) * partition.weights[1] + likeness * np.diag(partition.products)
-    noise: Floats = 1e4 * float(contributions.moments.variance[code]) * squares / partition.weights[0] ** 2
-    return noise
 
 
 @dataclass(frozen=True, eq=False)

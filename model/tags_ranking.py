@@ -19,6 +19,7 @@ from model.periods import Span, with_periods
 from model.provenance import Provenance, scored_with_origin
 from model.ranking import Ranking
 from model.root_causes import rank_by_segment, rank_root_causes
+from model.segment_cells import SegmentCells, cells_from_sums, segment_cells
 from model.window import answered_within
 
 
@@ -64,6 +65,9 @@ class RankedTags:
     ----------
     overall, groups
         The ranking of all responses, and of each value of the segment.
+    cells
+        The causes in each value of the segment, shrunk; by the model's codes alone, whatever the audit.
+        None without a segment.
     scored
         The responses; None where they were ranked by columns.
     provenance
@@ -74,6 +78,7 @@ class RankedTags:
 
     overall: Ranking
     groups: Mapping[str, Ranking]
+    cells: SegmentCells | None = None
     scored: ScoredResponses | None = None
     provenance: Provenance | None = None
     digests: RowDigests | None = None
@@ -139,7 +144,11 @@ def _by_columns(
         )
     except UnfitColumnsError:
         return None
-    return RankedTags(found.overall, found.groups.get(settings.by or "", {}), digests=found.digests)
+    if not settings.by:
+        return RankedTags(found.overall, {}, digests=found.digests)
+    parts = found.parts[settings.by]
+    cells = cells_from_sums(settings.by, settings.scale, found.sums, parts, level=settings.level)
+    return RankedTags(found.overall, found.groups[settings.by], cells, digests=found.digests)
 
 
 def _by_rows(
@@ -162,7 +171,9 @@ def _by_rows(
         scored, codes=settings.codes, audit=audit, level=settings.level, seed=settings.seed
     )
     groups: dict[str, Ranking] = {}
+    cells = None
     if settings.by and scored.n:
+        cells = segment_cells(scored, settings.by, level=settings.level)
         groups = rank_by_segment(
             scored,
             settings.by,
@@ -174,4 +185,4 @@ def _by_rows(
     if digester is not None and wanted is not None and wanted.listing is not None and scored.n:
         digester.write(wanted.listing)
     digests = None if digester is None else digester.result()
-    return RankedTags(overall, groups, scored, provenance, digests)
+    return RankedTags(overall, groups, cells, scored, provenance, digests)

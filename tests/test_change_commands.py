@@ -209,13 +209,12 @@ def test_cells_are_shrunk_for_comparing(whyscore, tags, tmp_path):
                 assert float(row["shrunk_low"]) == cell["low"]
 
 
-@pytest.mark.parametrize(("by", "reason"), [("month", "periods"), ("region", "by_columns")])
-def test_cells_that_cannot_be_say_why(whyscore, tmp_path, by, reason):
-    name = "tags.parquet" if reason == "by_columns" else "tags.jsonl"
+@pytest.mark.parametrize("name", ["tags.jsonl", "tags.parquet"])
+def test_cells_that_cannot_be_say_why(whyscore, tmp_path, name):
     write_tags(answers(n=200), tmp_path / name, ["region"])
-    cells = json.loads(whyscore("rank", name, "--by", by, "--json")[1])["cells"]
-    assert (cells["rows"], cells["reason"]) == ([], reason)
-    assert cells["note"] in " ".join(whyscore("rank", name, "--by", by)[2].split())
+    cells = json.loads(whyscore("rank", name, "--by", "month", "--json")[1])["cells"]
+    assert (cells["rows"], cells["reason"]) == ([], "periods")
+    assert cells["note"] in " ".join(whyscore("rank", name, "--by", "month")[2].split())
 
 
 def test_a_ranking_stands_beside_benchmarks(whyscore, tags, tmp_path):

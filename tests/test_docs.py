@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
 from data.annotations import read_annotations
 from data.settings import Settings
@@ -50,6 +51,20 @@ def test_every_command_is_in_the_formats_page():
     page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
     for command in app.registered_commands:
         assert f"whyscore {command.callback.__name__}" in page
+
+
+@pytest.mark.parametrize("name", ["rank", "change", "trends", "findings", "audit sample", "audit import"])
+def test_every_flag_of_what_ranks_is_in_the_formats_page(name):
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    usage = page.split("## Commands", 1)[1]
+    command = typer.main.get_command(app)
+    for part in name.split():
+        command = command.commands[part]
+    lines = " ".join(re.findall(rf"^whyscore {name} .*(?:\n  +.*)*", usage, re.MULTILINE))
+    known = {"--json": "under `--json`", "--help": ""}  # which all of them have
+    for parameter in command.params:
+        for flag in (flag for flag in parameter.opts if flag.startswith("--")):
+            assert flag in lines or known[flag] in usage, flag
 
 
 def test_no_page_speaks_of_a_machine():

@@ -15,7 +15,6 @@ from model.benchmark_test import BenchmarkReport, compare_all
 from model.findings import Findings, find_all
 from model.periods import Span
 from model.ranking import Ranking, RootCause
-from model.segment_cells import SegmentCells, segment_cells
 from model.tags_ranking import RankedTags, RankingSettings, rank_tags
 from serving.report import SHOWS_MORE, check_output, ranking_document, write_report
 from serving.report_content import said_by_model_alone
@@ -58,7 +57,6 @@ def run_ranking(
     adjusted = adjusted_effects(scored, overall) if with_adjusted and scored is not None else None
     metrics = {value: ranking.metric for value, ranking in groups.items()}
     beside = compare_all(overall.metric, metrics, by, benchmarks) if benchmarks else None
-    cells = None if by is None else _cells(ranked, by)
     manifest = None if lineage is None else lineage.manifest_of(tags, output, ranked, asked)
     if output is not None:
         write_report(
@@ -73,13 +71,13 @@ def run_ranking(
             findings=_findings(ranked) if more else None,
             adjusted=adjusted,
             benchmarks=beside,
-            cells=cells,
+            cells=ranked.cells,
             manifest=manifest,
         )
     if as_json:
-        print_json(ranking_document(overall, groups, by, adjusted, beside, cells))
+        print_json(ranking_document(overall, groups, by, adjusted, beside, ranked.cells))
         return
-    _show(ranked, by, adjusted, beside, cells)
+    _show(ranked, by, adjusted, beside)
     written = {"Report": output, "Manifest": None if lineage is None else lineage.path}
     for what, path in written.items():
         if path is not None:
@@ -91,9 +89,9 @@ def _show(
     by: str | None,
     adjusted: AdjustedEffects | None,
     beside: BenchmarkReport | None,
-    cells: SegmentCells | None,
 ) -> None:
     """Print the rankings, and every sentence that belongs beside them."""
+    cells = ranked.cells
     show_ranking(ranked.overall, "All responses")
     if adjusted is not None:
         show_adjusted(adjusted)
@@ -107,13 +105,6 @@ def _show(
     alone = said_by_model_alone(ranked.overall, ["adjusted"] if adjusted is not None else [])
     for sentence in sentences if alone is None else [*sentences, alone]:
         say(sentence)
-
-
-def _cells(ranked: RankedTags, by: str) -> SegmentCells:
-    """Shrink the causes in each value of the segment, or say why not."""
-    if ranked.scored is None:
-        return SegmentCells.none(by, "by_columns", ranked.overall.level)
-    return segment_cells(ranked.scored, by, level=ranked.overall.level)
 
 
 def _findings(ranked: RankedTags) -> Findings | None:
