@@ -84,6 +84,7 @@ def _block(rng: np.random.Generator, first: int, n: int, rows: int) -> dict[str,
         "model": pa.array(["reason-codes/7"] * n),
         "taxonomy_version": pa.array(np.full(n, 3)),
         "error": _some(pa.array(["the comment is too long"] * n), commented & failed),
+        "abstained": pa.array((status == "uncoded") & (rng.random(n) < 0.05)),
     }
 
 
