@@ -7,18 +7,29 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 
 from data.errors import ModelError
 from data.scale import scale_named
 from data.settings import Settings
 from data.store import Store
-from serving import endpoints_health, endpoints_reading, endpoints_tagging, page
+from serving import (
+    endpoints_follow_ups,
+    endpoints_health,
+    endpoints_reading,
+    endpoints_tagging,
+    endpoints_webhooks,
+    page,
+)
+from serving.customer_loop import make_loop
 from serving.ingest import ResponseTagger
 from serving.middleware import BodyLimit, LocalHosts, SecurityHeaders, UnexpectedErrors
 from serving.openapi import describe
 from serving.problems import handle_errors
 from serving.ranking import StoredRanking
 from serving.state import ServiceState
+from serving.webhook_delivery import Courier
+from serving.webhook_worker import WebhookWorker
 
 API_VERSION = "1.0"
 """Of the promises under ``/v1``, not of the program."""
@@ -64,7 +75,15 @@ def create_app(
         StoredRanking(store, scale),
         tagger if tagger is not None else _champion(settings),
     )
-    for room in (endpoints_tagging, endpoints_reading, endpoints_health, page):
+    app.state.loop = make_loop(settings, store, scale)
+    for room in (
+        endpoints_tagging,
+        endpoints_reading,
+        endpoints_follow_ups,
+        endpoints_webhooks,
+        endpoints_health,
+        page,
+    ):
         app.include_router(room.router)
     handle_errors(app)
     # The last one added is the outermost.
@@ -79,7 +98,11 @@ def create_app(
 
 @asynccontextmanager
 async def _while_up(app: FastAPI, store: Store | None) -> AsyncIterator[None]:
+    allow_private = app.state.service.settings.webhook_allow_private
+    worker = WebhookWorker(app.state.loop, Courier(allow_private=allow_private))
+    worker.start()
     yield
+    await run_in_threadpool(worker.stop)
     if store is not None:  # a store that was handed in is its owner's to close
         store.close()
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from data.responses import Response, latest, read_responses
 from data.scale import NPS, Scale
+from data.source_versions import SourceVersion
 from data.store import Store
 from data.tags import STATUSES, TaggedResponse
 from data.taxonomy import Taxonomy
@@ -56,6 +57,8 @@ class IngestCounts:
         The same responses by status.
     reused
         Comments that the same model had read before, and did not read again.
+    stale
+        Responses that were left alone, since the store has a later version of them.
     """
 
     received: int = 0
@@ -68,6 +71,7 @@ class IngestCounts:
     no_comment: int = 0
     error: int = 0
     reused: int = 0
+    stale: int = 0
 
     def __add__(self, other: IngestCounts) -> IngestCounts:
         mine, theirs = asdict(self), asdict(other)
@@ -79,6 +83,8 @@ def ingest(
     tagger: ResponseTagger,
     store: Store,
     on_progress: Callable[[int], None] | None = None,
+    *,
+    versions: Mapping[str, SourceVersion] | None = None,
 ) -> IngestCounts:
     """Tag responses and store them, chunk by chunk; when it returns all of them are on disk.
 
@@ -95,22 +101,27 @@ def ingest(
         Where they go.
     on_progress
         Called with the number of responses that are done.
+    versions
+        As `Store.upsert` takes them.
     """
     counts = IngestCounts()
     stream = iter(responses)
     while chunk := list(islice(stream, CHUNK)):
-        counts += _ingest_chunk(chunk, tagger, store)
+        counts += _ingest_chunk(chunk, tagger, store, versions or {})
         if on_progress:
             on_progress(counts.received)
     return counts
 
 
-def _ingest_chunk(chunk: list[Response], tagger: ResponseTagger, store: Store) -> IngestCounts:
+def _ingest_chunk(
+    chunk: list[Response], tagger: ResponseTagger, store: Store, versions: Mapping[str, SourceVersion]
+) -> IngestCounts:
     kept = latest(chunk)
     known = store.tagged_before(kept, model=tagger.name, taxonomy_version=tagger.taxonomy.version)
     fresh = tagger.tag([response for response in kept if response.response_id not in known])
     rows = [*known.values(), *fresh]
-    written = store.upsert(rows)
+    ids = {row.response.response_id for row in rows}
+    written = store.upsert(rows, {key: version for key, version in versions.items() if key in ids})
     statuses = Counter(row.status for row in rows)
     return IngestCounts(
         received=len(chunk),

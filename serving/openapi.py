@@ -18,10 +18,19 @@ from model.changes import Change
 from model.hotspots import Hotspot
 from model.metric import Metric
 from model.ranking import Correction, Impact, ModelFigure, RankingCorrection, RootCause
+from serving.loop_schemas import AssignmentRequest, NoteRequest, SubscriptionRequest, TransitionRequest
 from serving.schemas import Problem, TagRequest, UpsertRequest
 
 _REF = "#/components/schemas/{model}"
-_BODIES: tuple[type[BaseModel], ...] = (TagRequest, UpsertRequest, Problem)
+_BODIES: tuple[type[BaseModel], ...] = (
+    TagRequest,
+    UpsertRequest,
+    TransitionRequest,
+    AssignmentRequest,
+    NoteRequest,
+    SubscriptionRequest,
+    Problem,
+)
 _DATACLASSES: tuple[type, ...] = (
     Change,
     Correction,

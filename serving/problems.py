@@ -28,7 +28,9 @@ MAX_ERRORS = 20
 """Field errors in one document; a body with thousands of wrong items is told the first ones."""
 
 _WHEN = {
+    401: "The signature is missing or wrong.",
     404: "There is no such thing.",
+    409: "It cannot be done in the state that the thing is in.",
     413: "The body is larger than this server takes.",
     415: "The body's Content-Type is not one that this operation takes.",
     422: "The input cannot be understood; the document names what and where.",

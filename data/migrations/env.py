@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from data import follow_up_schema, source_versions, webhook_schema  # noqa: F401 - their tables too
 from data.store_schema import metadata
 
 context.configure(
