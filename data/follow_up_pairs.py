@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import Connection, and_, select
 
 from data.follow_up_schema import follow_ups
 from data.scale import Scale
@@ -73,7 +73,7 @@ def read_pairs(store: Store, scale: Scale) -> ScorePairs:
     return ScorePairs(tuple(pairs), too_late)
 
 
-def _customers(connection: Connection) -> Iterator[list[Row[Any]]]:
+def _customers(connection: Connection) -> Iterator[list[Any]]:
     contact = and_(follow_ups.c.response_id == responses.c.response_id, follow_ups.c.kind == "contact")
     query = (
         select(

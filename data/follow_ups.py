@@ -38,7 +38,7 @@ SYSTEM = "system"
 MAX_NOTE = 10_000
 _CHUNK = 500
 
-Announce = Callable[[Connection, str, Sequence[Mapping[str, Any]]], None]
+Announce = Callable[[Connection, str, Sequence[Mapping[str, Any]]], object]
 """Takes the transaction, the type of an event, and what each event says."""
 
 
@@ -334,7 +334,7 @@ def _follow_up(row: Row[Any]) -> FollowUp:
 
 
 def _by_ids(connection: Connection, keys: Sequence[str]) -> dict[str, FollowUp]:
-    found = {}
+    found: dict[str, FollowUp] = {}
     for start in range(0, len(keys), _CHUNK):
         query = select(follow_ups).where(follow_ups.c.follow_up_id.in_(keys[start : start + _CHUNK]))
         found |= {row.follow_up_id: _follow_up(row) for row in connection.execute(query)}

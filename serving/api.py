@@ -100,6 +100,7 @@ def create_app(
 async def _while_up(app: FastAPI, store: Store | None) -> AsyncIterator[None]:
     allow_private = app.state.service.settings.webhook_allow_private
     worker = WebhookWorker(app.state.loop, Courier(allow_private=allow_private))
+    app.state.webhook_worker = worker
     worker.start()
     yield
     await run_in_threadpool(worker.stop)

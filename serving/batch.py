@@ -56,12 +56,15 @@ class BatchSummary:
         Rows that an earlier, interrupted run had already tagged.
     statuses
         How many of each status.
+    left_out
+        Rows of the input that are no answers: survey previews.
     """
 
     rows: int
     replaced: int
     resumed: int
     statuses: Mapping[str, int]
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ def tag_file(
         raise InputError("the folder of the output does not exist", file=output)
     if output.exists() and output.samefile(source):
         raise InputError("the output would overwrite the input", file=output)
-    plan = _plan(_read(source, options))
+    previews: Counter[str] = Counter()
+    plan = _plan(_read(source, options, previews))
     journal = _Journal(output, _fingerprint(source, tagger, options))
     resumed = journal.open()
     done = resumed
@@ -120,12 +124,16 @@ def tag_file(
             if on_progress:
                 on_progress(done, plan.rows)
     statuses = journal.finish(plan.segments, options.scale)
-    return BatchSummary(plan.rows, len(plan.superseded), resumed, statuses)
+    return BatchSummary(plan.rows, len(plan.superseded), resumed, statuses, previews.total())
 
 
-def _read(source: Path, options: ReadOptions) -> Iterator[Response]:
+def _read(source: Path, options: ReadOptions, left_out: Counter[str] | None = None) -> Iterator[Response]:
     return read_responses(
-        source, scale=options.scale, columns=options.columns, date_format=options.date_format
+        source,
+        scale=options.scale,
+        columns=options.columns,
+        date_format=options.date_format,
+        left_out=left_out,
     )
 
 

@@ -59,6 +59,8 @@ class IngestCounts:
         Comments that the same model had read before, and did not read again.
     stale
         Responses that were left alone, since the store has a later version of them.
+    left_out
+        Rows that are no answers: survey previews.
     """
 
     received: int = 0
@@ -72,6 +74,7 @@ class IngestCounts:
     error: int = 0
     reused: int = 0
     stale: int = 0
+    left_out: int = 0
 
     def __add__(self, other: IngestCounts) -> IngestCounts:
         mine, theirs = asdict(self), asdict(other)
@@ -156,11 +159,12 @@ def ingest_file(
     InputError
         Names file, row and column of the first cell that cannot be understood; then nothing was written.
     """
+    previews: Counter[str] = Counter()
 
-    def read() -> Iterator[Response]:
-        return read_responses(path, scale=scale, columns=columns, date_format=date_format)
+    def read(left_out: Counter[str] | None = None) -> Iterator[Response]:
+        return read_responses(path, scale=scale, columns=columns, date_format=date_format, left_out=left_out)
 
-    last = {response.response_id: place for place, response in enumerate(read())}
+    last = {response.response_id: place for place, response in enumerate(read(previews))}
     rows = 0
 
     def kept() -> Iterator[Response]:
@@ -172,4 +176,4 @@ def ingest_file(
 
     counts = ingest(kept(), tagger, store, on_progress)
     replaced = rows - counts.received
-    return counts + IngestCounts(received=replaced, replaced=replaced)
+    return counts + IngestCounts(received=replaced, replaced=replaced, left_out=previews.total())

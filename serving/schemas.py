@@ -152,6 +152,9 @@ class UpsertReply(BaseModel):
     no_comment: int = Field(description="Responses without a comment.")
     error: int = Field(description="Comments that could not be tagged.")
     reused: int = Field(description="Comments that the same model had read before, and did not read again.")
+    left_out: int = Field(
+        description="Rows that are no answers and were left out: Qualtrics' survey previews."
+    )
 
 
 class ResponsesReply(BaseModel):

@@ -12,6 +12,7 @@ Standard Webhooks (2023). Specification 1.0.0. https://www.standardwebhooks.com
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -23,6 +24,7 @@ from data.webhook_outbox import Parcel
 from serving.connectors.signatures import standard_key, standard_signature
 
 TIMEOUT_SECONDS = 10.0
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}", re.ASCII)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # stands for an IPv4 address, whichever it is
 Resolver = Callable[[str, int], Sequence[str]]
 """Gives the addresses of a name and a port; raises `OSError` where there are none."""
@@ -55,7 +57,7 @@ def checked_url(url: str, *, allow_private: bool) -> httpx.URL:
     """
     try:
         parsed = httpx.URL(url)
-        host, _ = parsed.host, parsed.port
+        host, name = parsed.host, parsed.raw_host.decode("ascii")
     except (httpx.InvalidURL, ValueError, UnicodeError):
         raise UnsafeAddressError("the url is not one") from None
     schemes = ("https", "http") if allow_private else ("https",)
@@ -63,9 +65,13 @@ def checked_url(url: str, *, allow_private: bool) -> httpx.URL:
         raise UnsafeAddressError(f"the url must begin with {' or '.join(f'{one}://' for one in schemes)}")
     if parsed.userinfo or parsed.fragment:
         raise UnsafeAddressError("the url must hold no password and no fragment")
+    if not 0 < (parsed.port or 443) < 65536:
+        raise UnsafeAddressError("the url's port is not one")
     try:
         ipaddress.ip_address(host)
     except ValueError:
+        if not _NAME.fullmatch(name):
+            raise UnsafeAddressError("the url's host is not a name") from None
         return parsed
     _check_address(host, allow_private)
     return parsed

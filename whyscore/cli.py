@@ -13,6 +13,7 @@ from data.errors import InputError, WhyscoreError
 from whyscore import __version__
 from whyscore.audit_commands import audit
 from whyscore.change_commands import register as register_changes
+from whyscore.follow_up_commands import follow_ups
 from whyscore.options import (
     AsJson,
     DateFormat,
@@ -115,6 +116,7 @@ def tag(
                 "rows": summary.rows,
                 "replaced": summary.replaced,
                 "resumed": summary.resumed,
+                "left_out": summary.left_out,
                 "statuses": dict(summary.statuses),
             }
         )
@@ -123,6 +125,8 @@ def tag(
     say(f"{summary.rows} responses tagged by {tagger.name} ({counts}) -> {output}")
     if summary.replaced:
         say(f"{summary.replaced} rows were replaced by a later row with the same response_id")
+    if summary.left_out:
+        say(f"{summary.left_out} rows are survey previews and were left out")
     if summary.resumed:
         say(f"{summary.resumed} rows had been tagged by an interrupted run and were kept")
 
@@ -242,6 +246,7 @@ models = typer.Typer(
 )
 app.add_typer(models, name="models")
 app.add_typer(audit, name="audit")
+app.add_typer(follow_ups, name="follow-ups")
 register_changes(app)
 
 
