@@ -96,6 +96,25 @@ class Settings(BaseSettings):
     )
     scale: Literal["nps", "csat5", "ces7"] = Field("nps", description="The scale of the scores in the store.")
 
+    connectors: Path | None = Field(
+        None,
+        description="YAML file of the survey tools that may send responses here; none where it is not set.",
+    )
+    follow_ups: Path | None = Field(
+        None, description="YAML file of the rules of follow-ups; the default rules where it is not set."
+    )
+    audit_key: Path | None = Field(
+        None,
+        description="File with the key of the follow-ups' audit trail; audit.key in the home folder, made "
+        "when first needed, where it is not set. Servers that share a store share it.",
+    )
+    webhook_attempts: int = Field(
+        14, ge=1, le=50, description="Tries to deliver a webhook before it is left for dead."
+    )
+    webhook_allow_private: bool = Field(
+        False, description="Let webhooks go to this machine and private networks, also without encryption."
+    )
+
     @field_validator("home")
     @classmethod
     def _expand(cls, home: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from data.annotations import Polarity
 from data.masking import mask_tagged
 from data.responses import Response
+from data.source_versions import SourceVersion, overtaken, record_versions
 from data.store_engine import StoreError, open_engine, reader, store_errors, writer
 from data.store_pages import (
     CommentFilter,
@@ -42,16 +43,28 @@ from data.store_rows import (
 from data.store_schema import changes, responses, tags
 from data.tags import Status, TaggedResponse
 
-__all__ = ["CommentFilter", "Page", "Store", "StoreError", "UpsertResult"]
+__all__ = ["CommentFilter", "Page", "Store", "StoreError", "UpsertHook", "UpsertResult"]
+
+UpsertHook = Callable[[Connection, Sequence[TaggedResponse], Mapping[str, TaggedResponse]], None]
+"""Takes the transaction, the rows that changed, and what those with an id that was there were before."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpsertResult:
-    """What a write did: responses that are new, that became different, and that stayed as they were."""
+    """What a write did.
+
+    Attributes
+    ----------
+    created, updated, unchanged
+        Responses that are new, that became different, and that stayed as they were.
+    stale
+        Those that were left alone, since the store has a later version of them.
+    """
 
     created: int
     updated: int
     unchanged: int
+    stale: int = 0
 
 
 class Store:
@@ -72,6 +85,7 @@ class Store:
         self.mask = mask
         self._engine, self._reader, self._writer = engine, reader(engine), writer(engine)
         self._turn = threading.Lock()  # this process's writers queue here, not in the database
+        self._hooks: list[UpsertHook] = []
 
     @classmethod
     def open(cls, url: str, *, mask: tuple[str, ...] = ()) -> Store:
@@ -110,24 +124,44 @@ class Store:
     ) -> None:
         self.close()
 
-    def upsert(self, rows: Sequence[TaggedResponse]) -> UpsertResult:
+    def on_upsert(self, hook: UpsertHook) -> None:
+        """Have every write of changed responses also do this, in the same transaction: both or neither."""
+        self._hooks.append(hook)
+
+    def upsert(
+        self, rows: Sequence[TaggedResponse], versions: Mapping[str, SourceVersion] | None = None
+    ) -> UpsertResult:
         """Write tagged responses, all or none; writing the same again changes nothing.
 
         When it returns the rows are on disk. A row replaces what the store has under its id, tags
         included; of several rows with one id the last counts.
+
+        Parameters
+        ----------
+        rows
+            The responses.
+        versions
+            By response id, the version that their source gives them: a row that is older than what
+            the store has is left out, since sources send their news in any order.
         """
         if self.mask:  # whichever way they came
             rows = [mask_tagged(row, self.mask) for row in rows]
         latest = {row.response.response_id: canonical(row) for row in rows}
-        with self._write() as connection:
+        with self.writing() as connection:
             version = connection.scalar(select(changes.c.version).with_for_update())
+            stale = overtaken(connection, versions or {})
+            latest = {key: row for key, row in latest.items() if key not in stale}
             before = by_ids(connection, list(latest))
             changed = [row for key, row in latest.items() if before.get(key) != row]
             if changed:
                 self._replace(connection, changed)
                 connection.execute(update(changes).values(version=(version or 0) + 1))
+                for hook in self._hooks:
+                    hook(connection, changed, before)
+            if versions:
+                record_versions(connection, {key: versions[key] for key in latest if key in versions})
         created = len(latest.keys() - before.keys())
-        return UpsertResult(created, len(changed) - created, len(latest) - len(changed))
+        return UpsertResult(created, len(changed) - created, len(latest) - len(changed), len(stale))
 
     def _replace(self, connection: Connection, rows: list[TaggedResponse]) -> None:
         now = datetime.now(UTC)
@@ -156,7 +190,7 @@ class Store:
         """
         columns, tag_columns = (READ, READ_TAGS) if texts else (READ_WITHOUT_TEXT, READ_TAGS_WITHOUT_TEXT)
         key, last = responses.c.response_id, ""
-        with self._read() as connection:
+        with self.reading() as connection:
             while True:
                 query = select(*columns).where(key > last).order_by(key).limit(batch)
                 rows = connection.execute(query).all()
@@ -177,7 +211,7 @@ class Store:
             By response id; a response whose comment is new, changed, or failed before is left out.
         """
         wanted = {row.response_id: row for row in rows}
-        with self._read() as connection:
+        with self.reading() as connection:
             before = by_ids(
                 connection,
                 list(wanted),
@@ -230,7 +264,7 @@ class Store:
         if after is not None:
             held.append(after_cursor(after, order))
         query = select(*READ, responses.c.moment).where(*held).order_by(*sort_keys(order)).limit(limit + 1)
-        with self._read() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query).all()
             shown = rows[:limit]
             of_page = tags.c.response_id.in_([row.response_id for row in shown])
@@ -244,12 +278,12 @@ class Store:
 
     def count(self) -> int:
         """Give how many responses there are."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return connection.scalar(select(func.count()).select_from(responses)) or 0
 
     def version(self) -> int:
         """Give a number that grows with every write that changed something."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return connection.scalar(select(changes.c.version)) or 0
 
     def segments(self) -> dict[str, list[str]]:
@@ -257,7 +291,7 @@ class Store:
         each = func.json_each if self._engine.dialect.name == "sqlite" else func.jsonb_each_text
         entry = each(responses.c.segments).table_valued("key", "value")
         found: dict[str, list[str]] = {}
-        with self._read() as connection:
+        with self.reading() as connection:
             query = select(entry.c.key, entry.c.value).select_from(responses.join(entry, true())).distinct()
             for name, value in sorted((row.key, row.value) for row in connection.execute(query)):
                 found.setdefault(name, []).append(value)
@@ -266,16 +300,18 @@ class Store:
     def has_segment(self, name: str) -> bool:
         """Tell whether any response has this segment."""
         held = segment_is(name, None, dialect=self._engine.dialect.name)
-        with self._read() as connection:
+        with self.reading() as connection:
             query = select(responses.c.response_id).where(held).limit(1)
             return connection.scalar(query) is not None
 
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """Give a transaction that reads: all of it sees the same state of the store."""
         with store_errors(self._engine.url), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
+        """Give a transaction that writes; it takes its turn at once, and all of it happens or nothing."""
         with self._turn, store_errors(self._engine.url), self._writer.begin() as connection:
             yield connection

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -17,7 +18,16 @@ from data.scale import scale_named
 from data.setting_texts import parts_of
 from data.settings import Settings
 from data.store import Store
-from serving import endpoints_health, endpoints_keys, endpoints_reading, endpoints_tagging, page
+from serving import (
+    endpoints_follow_ups,
+    endpoints_health,
+    endpoints_keys,
+    endpoints_reading,
+    endpoints_tagging,
+    endpoints_webhooks,
+    page,
+)
+from serving.customer_loop import make_loop
 from serving.guard import Gate, Guard, KeyWatch
 from serving.ingest import ResponseTagger
 from serving.middleware import BodyLimit, SecurityHeaders, UnexpectedErrors
@@ -27,6 +37,8 @@ from serving.ranking import StoredRanking
 from serving.rate_limits import RateLimits
 from serving.request_limits import BodyDeadline, HeaderLimit
 from serving.state import ServiceState
+from serving.webhook_delivery import Courier
+from serving.webhook_worker import WebhookWorker
 
 API_VERSION = "1.0"
 """Of the promises under ``/v1``, not of the program."""
@@ -77,7 +89,16 @@ def create_app(
         StoredRanking(store, scale),
         tagger if tagger is not None else _champion(settings),
     )
-    for room in (endpoints_tagging, endpoints_reading, endpoints_keys, endpoints_health, page):
+    app.state.loop = make_loop(settings, store, scale)
+    for room in (
+        endpoints_tagging,
+        endpoints_reading,
+        endpoints_follow_ups,
+        endpoints_webhooks,
+        endpoints_keys,
+        endpoints_health,
+        page,
+    ):
         app.include_router(room.router)
     handle_errors(app)
     watch = KeyWatch(ApiKeys(store.engine), required=settings.require_key)
@@ -110,7 +131,12 @@ def _add_middleware(app: FastAPI, settings: Settings, gate: Gate) -> None:
 
 @asynccontextmanager
 async def _while_up(app: FastAPI, store: Store | None) -> AsyncIterator[None]:
+    allow_private = app.state.service.settings.webhook_allow_private
+    worker = WebhookWorker(app.state.loop, Courier(allow_private=allow_private))
+    app.state.webhook_worker = worker
+    worker.start()
     yield
+    await run_in_threadpool(worker.stop)
     if store is not None:  # a store that was handed in is its owner's to close
         store.close()
 

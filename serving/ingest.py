@@ -12,6 +12,7 @@ from typing import Protocol
 from data.masking import mask_response
 from data.responses import Response, latest, read_responses
 from data.scale import NPS, Scale
+from data.source_versions import SourceVersion
 from data.store import Store
 from data.tags import STATUSES, TaggedResponse
 from data.taxonomy import Taxonomy
@@ -59,6 +60,10 @@ class IngestCounts:
         Those of the uncoded of which the model says nothing.
     reused
         Comments that the same model had read before, and did not read again.
+    stale
+        Responses that were left alone, since the store has a later version of them.
+    left_out
+        Rows that are no answers: survey previews.
     """
 
     received: int = 0
@@ -72,6 +77,8 @@ class IngestCounts:
     error: int = 0
     abstained: int = 0
     reused: int = 0
+    stale: int = 0
+    left_out: int = 0
 
     def __add__(self, other: IngestCounts) -> IngestCounts:
         mine, theirs = asdict(self), asdict(other)
@@ -85,6 +92,7 @@ def ingest(
     on_progress: Callable[[int], None] | None = None,
     *,
     mask: Sequence[str] = (),
+    versions: Mapping[str, SourceVersion] | None = None,
 ) -> IngestCounts:
     """Tag responses and store them, chunk by chunk; when it returns all of them are on disk.
 
@@ -103,23 +111,28 @@ def ingest(
         Called with the number of responses that are done.
     mask
         Personal data to mask, as `data.personal_data.parse_kinds` gives it, besides what the store masks.
+    versions
+        As `Store.upsert` takes them.
     """
     counts = IngestCounts()
     kinds = (*store.mask, *mask)
     stream = (mask_response(row, kinds).response for row in responses) if kinds else iter(responses)
     while chunk := list(islice(stream, CHUNK)):
-        counts += _ingest_chunk(chunk, tagger, store)
+        counts += _ingest_chunk(chunk, tagger, store, versions or {})
         if on_progress:
             on_progress(counts.received)
     return counts
 
 
-def _ingest_chunk(chunk: list[Response], tagger: ResponseTagger, store: Store) -> IngestCounts:
+def _ingest_chunk(
+    chunk: list[Response], tagger: ResponseTagger, store: Store, versions: Mapping[str, SourceVersion]
+) -> IngestCounts:
     kept = latest(chunk)
     known = store.tagged_before(kept, model=tagger.name, taxonomy_version=tagger.taxonomy.version)
     fresh = tagger.tag([response for response in kept if response.response_id not in known])
     rows = [*known.values(), *fresh]
-    written = store.upsert(rows)
+    ids = {row.response.response_id for row in rows}
+    written = store.upsert(rows, {key: version for key, version in versions.items() if key in ids})
     statuses = Counter(row.status for row in rows)
     return IngestCounts(
         received=len(chunk),
@@ -156,11 +169,12 @@ def ingest_file(
     InputError
         Names file, row and column of the first cell that cannot be understood; then nothing was written.
     """
+    previews: Counter[str] = Counter()
 
-    def read() -> Iterator[Response]:
-        return read_responses(path, scale=scale, columns=columns, date_format=date_format)
+    def read(left_out: Counter[str] | None = None) -> Iterator[Response]:
+        return read_responses(path, scale=scale, columns=columns, date_format=date_format, left_out=left_out)
 
-    last = {response.response_id: place for place, response in enumerate(read())}
+    last = {response.response_id: place for place, response in enumerate(read(previews))}
     rows = 0
 
     def kept() -> Iterator[Response]:
@@ -172,4 +186,4 @@ def ingest_file(
 
     counts = ingest(kept(), tagger, store, on_progress, mask=mask)
     replaced = rows - counts.received
-    return counts + IngestCounts(received=replaced, replaced=replaced)
+    return counts + IngestCounts(received=replaced, replaced=replaced, left_out=previews.total())

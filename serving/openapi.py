@@ -21,6 +21,7 @@ from model.ranking import Correction, Impact, ModelFigure, RankingCorrection, Ro
 from model.segment_cells import SegmentCell, SegmentCells
 from serving.access_words import declare_access
 from serving.key_schemas import KeyRequest, RotationRequest, SessionRequest
+from serving.loop_schemas import AssignmentRequest, NoteRequest, SubscriptionRequest, TransitionRequest
 from serving.schemas import Problem, TagRequest, UpsertRequest
 
 _REF = "#/components/schemas/{model}"
@@ -30,6 +31,10 @@ _BODIES: tuple[type[BaseModel], ...] = (
     KeyRequest,
     RotationRequest,
     SessionRequest,
+    TransitionRequest,
+    AssignmentRequest,
+    NoteRequest,
+    SubscriptionRequest,
     Problem,
 )
 _DATACLASSES: tuple[type, ...] = (

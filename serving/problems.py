@@ -28,9 +28,10 @@ MAX_ERRORS = 20
 """Field errors in one document; a body with thousands of wrong items is told the first ones."""
 
 _WHEN = {
-    401: "No API key, or one that is unknown, revoked or past its time.",
+    401: "No API key, or one that is unknown, revoked or past its time; or a wrong signature.",
     403: "The API key lacks the scope that this needs, or another site's page sent the request.",
     404: "There is no such thing.",
+    409: "It cannot be done in the state that the thing is in.",
     413: "The body is larger than this server takes.",
     415: "The body's Content-Type is not one that this operation takes.",
     422: "The input cannot be understood; the document names what and where.",

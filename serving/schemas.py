@@ -192,6 +192,9 @@ class UpsertReply(BaseModel):
         description="Uncoded comments that are unlike those that the model was trained on."
     )
     reused: int = Field(description="Comments that the same model had read before, and did not read again.")
+    left_out: int = Field(
+        description="Rows that are no answers and were left out: Qualtrics' survey previews."
+    )
 
 
 class ResponsesReply(BaseModel):

@@ -15,6 +15,7 @@ from whyscore import __version__
 from whyscore.audit_commands import audit
 from whyscore.change_commands import register as register_changes
 from whyscore.explanation_command import explain
+from whyscore.follow_up_commands import follow_ups
 from whyscore.key_commands import keys
 from whyscore.model_commands import models
 from whyscore.options import (
@@ -163,6 +164,7 @@ def tag(
                 "rows": summary.rows,
                 "replaced": summary.replaced,
                 "resumed": summary.resumed,
+                "left_out": summary.left_out,
                 "statuses": dict(summary.statuses),
                 "abstained": summary.abstained,
             }
@@ -174,6 +176,8 @@ def tag(
         say(f"{summary.abstained} of the uncoded are unlike the comments that the model was trained on")
     if summary.replaced:
         say(f"{summary.replaced} rows were replaced by a later row with the same response_id")
+    if summary.left_out:
+        say(f"{summary.left_out} rows are survey previews and were left out")
     if summary.resumed:
         say(f"{summary.resumed} rows had been tagged by an interrupted run and were kept")
 
@@ -291,6 +295,7 @@ def topics(
 app.add_typer(models, name="models")
 app.add_typer(audit, name="audit")
 app.add_typer(keys, name="keys")
+app.add_typer(follow_ups, name="follow-ups")
 register_changes(app)
 app.command()(explain)
 

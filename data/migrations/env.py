@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from data import key_schema  # noqa: F401 - it adds its tables to the metadata
+# Each adds its tables to the metadata.
+from data import follow_up_schema, key_schema, source_versions, webhook_schema  # noqa: F401
 from data.store_schema import metadata
 
 context.configure(
