@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
@@ -14,7 +15,9 @@ from sqlalchemy import Connection, Engine, delete, func, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from data.annotations import Polarity
+from data.errors import WhyscoreError
 from data.responses import Response
+from data.store_deletion import delete_responses
 from data.store_engine import StoreError, open_engine, reader, store_errors, writer
 from data.store_pages import (
     CommentFilter,
@@ -40,17 +43,30 @@ from data.store_rows import (
 )
 from data.store_schema import changes, responses, tags
 from data.tags import Status, TaggedResponse
+from data.tombstones import Tombstones
 
-__all__ = ["CommentFilter", "Page", "Store", "StoreError", "UpsertResult"]
+__all__ = ["ChangedError", "CommentFilter", "Page", "Store", "StoreError", "UpsertResult"]
 
 
 @dataclass(frozen=True, slots=True)
 class UpsertResult:
-    """What a write did: responses that are new, that became different, and that stayed as they were."""
+    """What a write did: responses that are new, that became different, and that stayed as they were.
+
+    Those of respondents who were `erased` were left out.
+    """
 
     created: int
     updated: int
     unchanged: int
+    erased: int = 0
+
+
+class ChangedError(WhyscoreError):
+    """A response that somebody else changed in the meantime."""
+
+    exit_code = 2
+    status = 409
+    title = "Changed in the meantime"
 
 
 class Store:
@@ -63,20 +79,25 @@ class Store:
     ----------
     engine
         From `data.store_engine.open_engine`; `Store.open` makes it.
+    erasure_key
+        The file with the key of `data.tombstones`.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, erasure_key: Path | None = None) -> None:
+        self.tombstones = Tombstones(erasure_key)
         self._engine, self._reader, self._writer = engine, reader(engine), writer(engine)
         self._turn = threading.Lock()  # this process's writers queue here, not in the database
 
     @classmethod
-    def open(cls, url: str) -> Store:
+    def open(cls, url: str, *, erasure_key: Path | None = None) -> Store:
         """Open a store, and make it first where there is none.
 
         Parameters
         ----------
         url
             ``sqlite:///path/to/file`` or a PostgreSQL URL.
+        erasure_key
+            The file with the key of the hashes of those who were erased; beside an SQLite file where None.
 
         Raises
         ------
@@ -85,7 +106,10 @@ class Store:
         StoreError
             If the database cannot be reached or made.
         """
-        return cls(open_engine(url))
+        engine = open_engine(url)
+        if erasure_key is None and engine.url.get_backend_name() == "sqlite":
+            erasure_key = Path(str(engine.url.database)).parent / "erasure.key"
+        return cls(engine, erasure_key)
 
     def close(self) -> None:
         """Let the database go."""
@@ -99,22 +123,66 @@ class Store:
     ) -> None:
         self.close()
 
-    def upsert(self, rows: Sequence[TaggedResponse]) -> UpsertResult:
+    def upsert(
+        self, rows: Sequence[TaggedResponse], *, instead_of: Mapping[str, TaggedResponse | None] | None = None
+    ) -> UpsertResult:
         """Write tagged responses, all or none; writing the same again changes nothing.
 
         When it returns the rows are on disk. A row replaces what the store has under its id, tags
         included; of several rows with one id the last counts.
+
+        Parameters
+        ----------
+        rows
+            Those of respondents who were erased are left out.
+        instead_of
+            What the store must still hold under some ids, as `get` gave it.
+
+        Raises
+        ------
+        ChangedError
+            If it holds something else there by now; then nothing was written.
         """
         latest = {row.response.response_id: canonical(row) for row in rows}
         with self._write() as connection:
             version = connection.scalar(select(changes.c.version).with_for_update())
+            given = len(latest)
+            gone = self.tombstones.among(connection, (row.response.respondent_id for row in latest.values()))
+            if gone:
+                latest = {key: row for key, row in latest.items() if row.response.respondent_id not in gone}
             before = by_ids(connection, list(latest))
+            if any(before.get(key) != row for key, row in (instead_of or {}).items() if key in latest):
+                raise ChangedError("somebody else changed the response in the meantime; read it again")
             changed = [row for key, row in latest.items() if before.get(key) != row]
             if changed:
                 self._replace(connection, changed)
                 connection.execute(update(changes).values(version=(version or 0) + 1))
         created = len(latest.keys() - before.keys())
-        return UpsertResult(created, len(changed) - created, len(latest) - len(changed))
+        return UpsertResult(created, len(changed) - created, len(latest) - len(changed), given - len(latest))
+
+    def get(self, response_id: str) -> TaggedResponse | None:
+        """Give a response with its tags; None where there is none of this id."""
+        with self._read() as connection:
+            return by_ids(connection, [response_id]).get(response_id)
+
+    def delete(self, response_id: str) -> bool:
+        """Delete a response, its tags and its annotations; tell whether there was one."""
+        with self._write() as connection:
+            return delete_responses(connection, [response_id]) > 0
+
+    def allowed(self, rows: Sequence[Response]) -> list[Response]:
+        """Give the responses that may be stored: all but those of respondents who were erased."""
+        with self._read() as connection:
+            gone = self.tombstones.among(connection, (row.respondent_id for row in rows))
+        return [row for row in rows if row.respondent_id not in gone] if gone else list(rows)
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Give a connection on which everything reads the same state of the store."""
+        return self._read()
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """Give a connection whose changes are on disk when the context ends, all or none."""
+        return self._write()
 
     def _replace(self, connection: Connection, rows: list[TaggedResponse]) -> None:
         now = datetime.now(UTC)

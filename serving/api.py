@@ -7,13 +7,30 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from data.errors import ModelError
+from data.kept_answers import KeptAnswers
 from data.scale import scale_named
 from data.settings import Settings
 from data.store import Store
-from serving import endpoints_health, endpoints_reading, endpoints_tagging, page
+from serving import (
+    endpoints_annotations,
+    endpoints_health,
+    endpoints_items,
+    endpoints_jobs,
+    endpoints_models,
+    endpoints_reading,
+    endpoints_series,
+    endpoints_stream,
+    endpoints_tagging,
+    page,
+)
+from serving.entity_tags import handle_unchanged
+from serving.idempotency import IdempotencyKeys
+from serving.import_jobs import ImportWorker
 from serving.ingest import ResponseTagger
+from serving.methods import HeadAsGet
 from serving.middleware import BodyLimit, LocalHosts, SecurityHeaders, UnexpectedErrors
 from serving.openapi import describe
 from serving.problems import handle_errors
@@ -22,6 +39,20 @@ from serving.state import ServiceState
 
 API_VERSION = "1.0"
 """Of the promises under ``/v1``, not of the program."""
+
+
+ROOMS = (
+    endpoints_tagging,
+    endpoints_stream,
+    endpoints_items,
+    endpoints_reading,
+    endpoints_series,
+    endpoints_annotations,
+    endpoints_models,
+    endpoints_jobs,
+    endpoints_health,
+    page,
+)
 
 
 def create_app(
@@ -45,7 +76,9 @@ def create_app(
         If the store cannot be opened.
     """
     opened = store is None
-    store = store if store is not None else Store.open(settings.store)
+    store = (
+        store if store is not None else Store.open(settings.store, erasure_key=settings.home / "erasure.key")
+    )
     scale = scale_named(settings.scale)
     app = FastAPI(
         title="Whyscore",
@@ -64,11 +97,25 @@ def create_app(
         StoredRanking(store, scale),
         tagger if tagger is not None else _champion(settings),
     )
-    for room in (endpoints_tagging, endpoints_reading, endpoints_health, page):
+    app.state.worker = ImportWorker(store, settings.home, scale, lambda: app.state.service.tagger)
+    for room in ROOMS:
         app.include_router(room.router)
     handle_errors(app)
+    handle_unchanged(app)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_mb * 2**20)
+    app.add_middleware(IdempotencyKeys, answers=KeptAnswers(store))
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_body_mb * 2**20,
+        others={"/v1/jobs": settings.max_upload_mb * 2**20, "/v1/tag/stream": None},
+    )
+    app.add_middleware(
+        GZipMiddleware,
+        minimum_size=1024,
+        compresslevel=5,
+        exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, endpoints_stream.NDJSON),
+    )
     app.add_middleware(UnexpectedErrors)
     if not settings.allow_remote:
         app.add_middleware(LocalHosts)
@@ -79,7 +126,10 @@ def create_app(
 
 @asynccontextmanager
 async def _while_up(app: FastAPI, store: Store | None) -> AsyncIterator[None]:
+    worker: ImportWorker = app.state.worker
+    worker.start()
     yield
+    worker.stop()
     if store is not None:  # a store that was handed in is its owner's to close
         store.close()
 

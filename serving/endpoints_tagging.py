@@ -12,6 +12,7 @@ from data.errors import InputError
 from data.responses import FIELDS, Response, parse_response
 from data.scale import Scale
 from data.tables import Row
+from serving.idempotency import PARAMETER
 from serving.ingest import ingest, ingest_file
 from serving.openapi import body_of, file_body
 from serving.problems import FieldError, declared
@@ -71,8 +72,8 @@ def tag_responses(state: State, upload: UploadDependency) -> dict[str, Any]:
     operation_id="upsertResponses",
     summary="Tag and store responses",
     response_model=UpsertReply,
-    responses=declared(413, 415, 422, 503),
-    openapi_extra=body_of(UpsertRequest, file_body(FILES)),
+    responses=declared(409, 413, 415, 422, 503),
+    openapi_extra=body_of(UpsertRequest, file_body(FILES)) | {"parameters": [PARAMETER]},
 )
 def upsert_responses(
     state: State,

@@ -56,6 +56,8 @@ class IngestCounts:
         The same responses by status.
     reused
         Comments that the same model had read before, and did not read again.
+    erased
+        Responses that were left out, since their respondents were erased.
     """
 
     received: int = 0
@@ -68,6 +70,7 @@ class IngestCounts:
     no_comment: int = 0
     error: int = 0
     reused: int = 0
+    erased: int = 0
 
     def __add__(self, other: IngestCounts) -> IngestCounts:
         mine, theirs = asdict(self), asdict(other)
@@ -79,6 +82,7 @@ def ingest(
     tagger: ResponseTagger,
     store: Store,
     on_progress: Callable[[int], None] | None = None,
+    on_counts: Callable[[IngestCounts], None] | None = None,
 ) -> IngestCounts:
     """Tag responses and store them, chunk by chunk; when it returns all of them are on disk.
 
@@ -95,6 +99,8 @@ def ingest(
         Where they go.
     on_progress
         Called with the number of responses that are done.
+    on_counts
+        Called with what became of them so far; what it raises ends the work between two chunks.
     """
     counts = IngestCounts()
     stream = iter(responses)
@@ -102,11 +108,14 @@ def ingest(
         counts += _ingest_chunk(chunk, tagger, store)
         if on_progress:
             on_progress(counts.received)
+        if on_counts:
+            on_counts(counts)
     return counts
 
 
 def _ingest_chunk(chunk: list[Response], tagger: ResponseTagger, store: Store) -> IngestCounts:
-    kept = latest(chunk)
+    newest = latest(chunk)
+    kept = store.allowed(newest)
     known = store.tagged_before(kept, model=tagger.name, taxonomy_version=tagger.taxonomy.version)
     fresh = tagger.tag([response for response in kept if response.response_id not in known])
     rows = [*known.values(), *fresh]
@@ -114,8 +123,8 @@ def _ingest_chunk(chunk: list[Response], tagger: ResponseTagger, store: Store) -
     statuses = Counter(row.status for row in rows)
     return IngestCounts(
         received=len(chunk),
-        replaced=len(chunk) - len(kept),
-        **asdict(written),
+        replaced=len(chunk) - len(newest),
+        **(asdict(written) | {"erased": written.erased + len(newest) - len(kept)}),
         **{name: statuses[name] for name in STATUSES},
         reused=sum(row.status != "no_comment" for row in known.values()),
     )
@@ -130,6 +139,8 @@ def ingest_file(
     columns: Mapping[str, str] | None = None,
     date_format: str | None = None,
     on_progress: Callable[[int], None] | None = None,
+    on_checked: Callable[[int], None] | None = None,
+    on_counts: Callable[[IngestCounts], None] | None = None,
 ) -> IngestCounts:
     """Tag the responses of a file and store them; the whole file is checked before any of it is written.
 
@@ -137,8 +148,10 @@ def ingest_file(
     ----------
     path, scale, columns, date_format
         As `data.responses.read_responses` takes them.
-    tagger, store, on_progress
+    tagger, store, on_progress, on_counts
         As `ingest` takes them.
+    on_checked
+        Called with the number of responses that will be stored, once all rows are checked.
 
     Raises
     ------
@@ -151,6 +164,8 @@ def ingest_file(
 
     last = {response.response_id: place for place, response in enumerate(read())}
     rows = 0
+    if on_checked:
+        on_checked(len(last))
 
     def kept() -> Iterator[Response]:
         nonlocal rows
@@ -159,6 +174,6 @@ def ingest_file(
             if last[response.response_id] == place:
                 yield response
 
-    counts = ingest(kept(), tagger, store, on_progress)
+    counts = ingest(kept(), tagger, store, on_progress, on_counts)
     replaced = rows - counts.received
     return counts + IngestCounts(received=replaced, replaced=replaced)

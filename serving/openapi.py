@@ -18,10 +18,18 @@ from model.changes import Change
 from model.hotspots import Hotspot
 from model.metric import Metric
 from model.ranking import Correction, Impact, ModelFigure, RankingCorrection, RootCause
+from model.trends import Period, TrendPoint
 from serving.schemas import Problem, TagRequest, UpsertRequest
+from serving.schemas_service import AnnotationsRequest, LineError
 
 _REF = "#/components/schemas/{model}"
-_BODIES: tuple[type[BaseModel], ...] = (TagRequest, UpsertRequest, Problem)
+_BODIES: tuple[type[BaseModel], ...] = (
+    TagRequest,
+    UpsertRequest,
+    AnnotationsRequest,
+    Problem,
+)
+_RECORDS: tuple[type[BaseModel], ...] = (LineError,)
 _DATACLASSES: tuple[type, ...] = (
     Change,
     Correction,
@@ -30,10 +38,12 @@ _DATACLASSES: tuple[type, ...] = (
     Impact,
     Metric,
     ModelFigure,
+    Period,
     RankingCorrection,
     ReasonCode,
     RootCause,
     Tag,
+    TrendPoint,
 )
 
 _WORDS = {
@@ -59,13 +69,22 @@ _WORDS = {
 }
 
 
-def body_of(model: type[BaseModel], files: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Describe a body that `serving.uploads` reads: JSON of a shape, or one of some files."""
+def body_of(
+    model: type[BaseModel], files: dict[str, Any] | None = None, patch: str | None = None
+) -> dict[str, Any]:
+    """Describe a body that `serving.uploads` reads: JSON of a shape, or one of some files.
+
+    `patch` is a second content type of the same shape.
+    """
     schema = {"$ref": _REF.format(model=model.__name__)}
     return {
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": schema}, **(files or {})},
+            "content": {
+                "application/json": {"schema": schema},
+                **({} if patch is None else {patch: {"schema": schema}}),
+                **(files or {}),
+            },
         }
     }
 
@@ -73,6 +92,13 @@ def body_of(model: type[BaseModel], files: dict[str, Any] | None = None) -> dict
 def file_body(media_types: Iterable[str]) -> dict[str, Any]:
     """Describe whole files of some content types."""
     return {media_type: {"schema": {}} for media_type in media_types}
+
+
+def lines_of(*models: str) -> dict[int | str, dict[str, Any]]:
+    """Describe an answer of JSON lines, each of one of some shapes."""
+    item = {"anyOf": [{"$ref": _REF.format(model=model)} for model in models]}
+    content = {"schema": {"type": "string"}, "x-item-schema": item}
+    return {200: {"description": "JSON lines.", "content": {"application/x-ndjson": content}}}
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -87,7 +113,13 @@ def describe(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
+        _, bodies = models_json_schema(
+            [
+                *((model, "validation") for model in _BODIES),
+                *((model, "serialization") for model in _RECORDS),
+            ],
+            ref_template=_REF,
+        )
         schemas.update(bodies["$defs"])
         for kind in _DATACLASSES:
             _describe_attributes(schemas[kind.__name__], inspect.getdoc(kind) or "")

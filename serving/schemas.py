@@ -152,6 +152,7 @@ class UpsertReply(BaseModel):
     no_comment: int = Field(description="Responses without a comment.")
     error: int = Field(description="Comments that could not be tagged.")
     reused: int = Field(description="Comments that the same model had read before, and did not read again.")
+    erased: int = Field(description="Responses left out, since their respondents were erased.")
 
 
 class ResponsesReply(BaseModel):
@@ -159,6 +160,9 @@ class ResponsesReply(BaseModel):
 
     responses: list[TaggedRecord] = Field(description="The responses, in the order that was asked for.")
     next_cursor: str | None = Field(description="Give it as ``cursor`` for the next page; null on the last.")
+    next: str | None = Field(
+        description="The address of the next page, as header ``Link`` names it; null on the last."
+    )
 
 
 class RankingReply(BaseModel):
@@ -191,6 +195,15 @@ class RootCausesReply(RankingReply):
     models: dict[str, int] = Field(
         description="How many of the store's responses each model tagged; more than one model can look like "
         "a change of customers."
+    )
+    from_: str | None = Field(
+        alias="from",
+        description="When the first of the responses was given, in UTC; null where none has a time.",
+        json_schema_extra={"format": "date-time"},
+    )
+    to: str | None = Field(
+        description="When the last of the responses was given, in UTC.",
+        json_schema_extra={"format": "date-time"},
     )
     by: str | None = Field(description="The segment of ``groups``.")
     groups: dict[str, RankingReply] | None = Field(

@@ -13,6 +13,7 @@ from data.errors import InputError, WhyscoreError
 from whyscore import __version__
 from whyscore.audit_commands import audit
 from whyscore.change_commands import register as register_changes
+from whyscore.erasure_commands import register as register_erasure
 from whyscore.options import (
     AsJson,
     DateFormat,
@@ -243,6 +244,7 @@ models = typer.Typer(
 app.add_typer(models, name="models")
 app.add_typer(audit, name="audit")
 register_changes(app)
+register_erasure(app)
 
 
 @models.command("list")

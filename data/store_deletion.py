@@ -1,0 +1,60 @@
+"""Responses out of the store, with all that hangs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from sqlalchemy import Connection, delete, select, update
+
+from data.responses import Response
+from data.service_schema import annotations
+from data.store_rows import ID_CHUNK, READ, assemble
+from data.store_schema import changes, responses, tags
+
+
+def delete_responses(connection: Connection, ids: Sequence[str]) -> int:
+    """Delete responses with their tags and annotations, and give how many there were."""
+    version = connection.scalar(select(changes.c.version).with_for_update())
+    gone = 0
+    for part in _parts(ids):
+        connection.execute(delete(annotations).where(annotations.c.response_id.in_(part)))
+        gone += connection.execute(delete(responses).where(responses.c.response_id.in_(part))).rowcount
+    if gone:
+        connection.execute(update(changes).values(version=(version or 0) + 1))
+    return gone
+
+
+def responses_of(connection: Connection, respondent_id: str) -> list[Response]:
+    """Give what the store holds of a respondent."""
+    rows = connection.execute(select(*READ).where(responses.c.respondent_id == respondent_id)).all()
+    return [row.response for row in assemble(rows, ())]
+
+
+def forget_respondent(
+    connection: Connection, respondent_id: str, names: Iterable[str] = ()
+) -> tuple[int, int, int, int]:
+    """Delete a respondent's responses with their tags, and annotations of those and of further ids.
+
+    Returns
+    -------
+    tuple of int
+        Responses, tags, parts of comments that carried them, annotations.
+    """
+    connection.scalar(select(changes.c.version).with_for_update())  # writers take turns
+    ids = list(
+        connection.scalars(select(responses.c.response_id).where(responses.c.respondent_id == respondent_id))
+    )
+    evidence = [
+        len(row.evidence or ())
+        for part in _parts(ids)
+        for row in connection.execute(select(tags.c.evidence).where(tags.c.response_id.in_(part)))
+    ]
+    annotated = 0
+    for part in _parts(sorted({*ids, *names})):
+        held = annotations.c.response_id.in_(part)
+        annotated += connection.execute(delete(annotations).where(held)).rowcount
+    return delete_responses(connection, ids), len(evidence), sum(evidence), annotated
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + ID_CHUNK] for start in range(0, len(ids), ID_CHUNK))
