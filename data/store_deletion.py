@@ -15,6 +15,8 @@ from data.store_schema import changes, responses, tags
 def delete_responses(connection: Connection, ids: Sequence[str]) -> int:
     """Delete responses with their tags and annotations, and give how many there were."""
     version = connection.scalar(select(changes.c.version).with_for_update())
+    if connection.dialect.name == "sqlite":  # overwrite what is deleted, in place of only unlinking it
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
     gone = 0
     for part in _parts(ids):
         connection.execute(delete(annotations).where(annotations.c.response_id.in_(part)))

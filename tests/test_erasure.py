@@ -124,6 +124,17 @@ def test_an_erasure_that_was_interrupted_is_finished_by_the_same_call(store, tmp
     assert store.count() == 1
 
 
+def test_what_is_erased_is_not_left_in_the_database_file(store, tmp_path):
+    path = tmp_path / "home" / "store.sqlite"
+    store.close()
+    assert SECRET.encode() in path.read_bytes()
+    erase_respondent("ana", store, tmp_path / "home")
+    store.close()
+    assert SECRET.encode() not in b"".join(
+        file.read_bytes() for file in path.parent.iterdir() if file.is_file()
+    )
+
+
 def test_without_a_place_for_the_key_nobody_is_erased(store):
     other = Store(store._engine)
     with pytest.raises(StoreError, match="home folder"):
