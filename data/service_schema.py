@@ -30,7 +30,7 @@ jobs = Table(
     Index("ix_jobs_created", "created_at", "job_id"),
 )
 
-annotations = Table(
+kept_annotations = Table(
     "annotations",
     metadata,
     Column("response_id", Text, primary_key=True),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from sqlalchemy import Connection, delete, select, update
 
 from data.responses import Response
-from data.service_schema import annotations
+from data.service_schema import kept_annotations
 from data.store_rows import ID_CHUNK, READ, assemble
 from data.store_schema import changes, responses, tags
 
@@ -19,7 +19,7 @@ def delete_responses(connection: Connection, ids: Sequence[str]) -> int:
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
     gone = 0
     for part in _parts(ids):
-        connection.execute(delete(annotations).where(annotations.c.response_id.in_(part)))
+        connection.execute(delete(kept_annotations).where(kept_annotations.c.response_id.in_(part)))
         gone += connection.execute(delete(responses).where(responses.c.response_id.in_(part))).rowcount
     if gone:
         connection.execute(update(changes).values(version=(version or 0) + 1))
@@ -53,8 +53,8 @@ def forget_respondent(
     ]
     annotated = 0
     for part in _parts(sorted({*ids, *names})):
-        held = annotations.c.response_id.in_(part)
-        annotated += connection.execute(delete(annotations).where(held)).rowcount
+        held = kept_annotations.c.response_id.in_(part)
+        annotated += connection.execute(delete(kept_annotations).where(held)).rowcount
     return delete_responses(connection, ids), len(evidence), sum(evidence), annotated
 
 

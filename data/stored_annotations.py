@@ -11,13 +11,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from data.annotations import Annotation, CodeLabel
 from data.cursors import cursor_of, position_of
-from data.service_schema import annotations
+from data.service_schema import kept_annotations
 from data.store import Store, UpsertResult
 from data.store_rows import ID_CHUNK
 
 _CURSOR = "annotations"
 _COLUMNS = [
-    annotations.c[name] for name in ("response_id", "comment", "codes", "taxonomy_version", "annotator")
+    kept_annotations.c[name] for name in ("response_id", "comment", "codes", "taxonomy_version", "annotator")
 ]
 
 
@@ -30,7 +30,7 @@ def keep_annotations(rows: Sequence[Annotation], store: Store) -> UpsertResult:
         changed = [row for key, row in latest.items() if before.get(key) != row]
         if changed:
             on_sqlite = connection.dialect.name == "sqlite"
-            statement = sqlite.insert(annotations) if on_sqlite else postgresql.insert(annotations)
+            statement = sqlite.insert(kept_annotations) if on_sqlite else postgresql.insert(kept_annotations)
             new = {
                 name: statement.excluded[name]
                 for name in ("comment", "taxonomy_version", "codes", "updated_at")
@@ -54,7 +54,7 @@ def annotation_page(
         If the cursor is not one that a page of annotations gave.
     """
     held: list[ColumnElement[bool]] = []
-    key = (annotations.c.response_id, annotations.c.annotator)
+    key = (kept_annotations.c.response_id, kept_annotations.c.annotator)
     if cursor is not None:
         held.append(tuple_(*key) > tuple_(*position_of(cursor, _CURSOR, 2)))
     with store.reading() as connection:
@@ -79,7 +79,7 @@ def all_annotations(store: Store, batch: int = 1000) -> Iterator[Annotation]:
 def _held(connection: Connection, ids: Sequence[str]) -> dict[tuple[str, str], Annotation]:
     found = {}
     for start in range(0, len(ids), ID_CHUNK):
-        query = select(*_COLUMNS).where(annotations.c.response_id.in_(ids[start : start + ID_CHUNK]))
+        query = select(*_COLUMNS).where(kept_annotations.c.response_id.in_(ids[start : start + ID_CHUNK]))
         for row in connection.execute(query):
             one = _annotation(row)
             found[one.response_id, one.annotator or ""] = one

@@ -85,7 +85,8 @@ def follow_causes(
 
 def hotspots_of(now: Snapshot, wanted: RankingFilter, q: float, taxonomy: Taxonomy | None) -> dict[str, Any]:
     """Find hotspots; gives what `serving.schemas_service.HotspotsReply` describes."""
-    found = find_hotspots(_part(now, selected(now, wanted)[0])[0], q=q)
+    responses, _ = _part(now, selected(now, wanted)[0])
+    found = find_hotspots(responses, q=q) if (responses.weight > 0).any() else []
     return {
         "q": q,
         "hotspots": [spot.to_dict() for spot in found],

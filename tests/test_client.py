@@ -228,7 +228,9 @@ def test_both_clients_have_the_same_methods():
 
 def test_the_synchronous_client_goes_the_whole_way(app, tmp_path):
     file = tmp_path / "april.csv"
-    file.write_text('id,Why?,score,responded_at\nr1,Billed,3,2026-04-01\nr2,fine,9,2026-04-09\nr3,"The price",5,\n')
+    file.write_text(
+        'id,Why?,score,responded_at\nr1,Billed,3,2026-04-01\nr2,fine,9,2026-04-09\nr3,"The price",5,\n'
+    )
     with synchronous(app) as client:
         assert client.get_health().status == "ok"
         assert client.tag([ITEM]).responses[0].tags[0].evidence[0].text == "Billed\u2028twice"

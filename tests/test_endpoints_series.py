@@ -82,6 +82,13 @@ def test_an_empty_store_has_nothing_to_follow(client, path):
         assert client.get(f"/v1/{path}").status_code == 200
 
 
+def test_a_filter_that_nothing_meets_finds_nothing(filled):
+    none = {"until": "2020-01-01"}
+    assert filled.get("/v1/hotspots", params=none).json()["hotspots"] == []
+    assert filled.get("/v1/nps", params=none | {"by": "region", "period": "week"}).json()["groups"] == {}
+    assert filled.get("/v1/trends", params=none).json()["causes"] == {}
+
+
 def test_too_long_a_time_is_told(client):
     store_of(client).upsert(
         [tagged("r1"), tagged("r2", responded_at=tagged("r1").response.responded_at.replace(1900))]

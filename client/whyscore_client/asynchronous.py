@@ -343,7 +343,8 @@ class AsyncClient:
                 yield one
             if page.next_cursor is None:
                 return
-            page = await self.list_responses(**{**wanted, "cursor": page.next_cursor})
+            wanted["cursor"] = page.next_cursor
+            page = await self.list_responses(**wanted)
 
     async def iter_annotations(self) -> AsyncIterator[m.Annotation]:
         """Yield all annotations, page by page."""

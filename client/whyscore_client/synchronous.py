@@ -333,7 +333,8 @@ class Client:
             yield from page.responses
             if page.next_cursor is None:
                 return
-            page = self.list_responses(**{**wanted, "cursor": page.next_cursor})
+            wanted["cursor"] = page.next_cursor
+            page = self.list_responses(**wanted)
 
     def iter_annotations(self) -> Iterator[m.Annotation]:
         """Yield all annotations, page by page."""
