@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from data.service_schema import kept_answers
 from data.store import Store
@@ -78,8 +79,10 @@ class KeptAnswers:
                     "headers": {},
                     "expires_at": now + timedelta(minutes=WORK_MINUTES),
                 }
-                connection.execute(kept_answers.insert().values(values))
-                return "new"
+                on_sqlite = connection.dialect.name == "sqlite"
+                insert = (sqlite.insert if on_sqlite else postgresql.insert)(kept_answers)
+                claimed = connection.execute(insert.values(values).on_conflict_do_nothing())
+                return "new" if claimed.rowcount else "busy"  # another process was quicker
         if row.fingerprint != fingerprint:
             return "other"
         return "busy" if row.status is None else KeptAnswer(row.status, row.headers, row.body or "")

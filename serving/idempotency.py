@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data.errors import WhyscoreError
 from data.kept_answers import KEPT_HOURS, KeptAnswer, KeptAnswers
-from serving.problems import http_problem, new_problem, problem_of, problem_response
+from serving.problems import http_problem, log, new_problem, problem_of, problem_response
 
 HEADER = "Idempotency-Key"
 PARAMETER: dict[str, Any] = {
@@ -36,6 +36,7 @@ _TAKEN = re.compile(r"/v1/(responses|jobs|annotations|models/rollback|models/[^/
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _KEPT_HEADERS = ("content-type", "location", "link", "etag")
 _NOT_KEPT = (401, 403, 408, 413, 415, 421, 429)
+_BODY = "http.response.body"
 _IN_MEMORY = 2**20
 _PIECE = 2**16
 
@@ -97,7 +98,8 @@ class IdempotencyKeys:
     async def _pass_on(
         self, key_hash: str, body: IO[bytes], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        status, headers, parts, ended = 0, {}, [], False
+        ended = False
+        messages: list[Message] = []  # held back until the answer is kept: who has it finds it kept
 
         async def replayed() -> Message:
             nonlocal ended
@@ -107,31 +109,34 @@ class IdempotencyKeys:
             ended = len(piece) < _PIECE
             return {"type": "http.request", "body": piece, "more_body": not ended}
 
-        kept = False
-
-        async def noted(message: Message) -> None:
-            nonlocal status, headers, kept
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = {
-                    name.decode("latin-1"): value.decode("latin-1")
-                    for name, value in message["headers"]
-                    if name.decode("latin-1").lower() in _KEPT_HEADERS
-                }
-            else:
-                parts.append(message.get("body", b""))
-                if not message.get("more_body", False) and 0 < status < 500 and status not in _NOT_KEPT:
-                    # Before it is sent: who has an answer finds it kept.
-                    answer = KeptAnswer(status, headers, b"".join(parts).decode())
-                    await run_in_threadpool(self._answers.finish, key_hash, answer)
-                    kept = True
-            await send(message)
+        async def held(message: Message) -> None:
+            messages.append(message)
 
         try:
-            await self.app(scope, replayed, noted)
+            await self.app(scope, replayed, held)
         finally:
-            if not kept:
-                await run_in_threadpool(self._answers.finish, key_hash, None)
+            try:
+                await run_in_threadpool(self._answers.finish, key_hash, _kept(messages))
+            except WhyscoreError as error:  # the answer stands all the same
+                log.error("%s: the answer cannot be kept: %s", scope["path"], error.message)
+        for message in messages:
+            await send(message)
+
+
+def _kept(messages: list[Message]) -> KeptAnswer | None:
+    """Give an answer to keep; None for one that is not whole, or that a retry may better."""
+    if not messages or messages[-1].get("more_body", False) or messages[-1]["type"] != _BODY:
+        return None
+    status = messages[0]["status"]
+    if status >= 500 or status in _NOT_KEPT:
+        return None
+    headers = {
+        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in messages[0]["headers"]
+    }
+    body = b"".join(message.get("body", b"") for message in messages[1:])
+    return KeptAnswer(
+        status, {name: headers[name] for name in _KEPT_HEADERS if name in headers}, body.decode()
+    )
 
 
 async def _spool(scope: Scope, receive: Receive, body: Any) -> str:

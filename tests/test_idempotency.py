@@ -7,6 +7,7 @@ from sqlalchemy import update
 
 from data.kept_answers import KeptAnswers
 from data.service_schema import kept_answers
+from data.store import StoreError
 from tests.http_client import SECRET, problem, served, store_of
 from tests.stubs import StubTagger
 
@@ -112,6 +113,15 @@ def test_a_store_that_is_gone_is_a_problem(client):
     with store_of(client).writing() as connection:
         connection.exec_driver_sql("DROP TABLE kept_answers")
     problem(post(client), 503)
+
+
+def test_an_answer_that_cannot_be_kept_is_given_all_the_same(client, monkeypatch):
+    def gone(*_):
+        raise StoreError("gone")
+
+    monkeypatch.setattr(KeptAnswers, "finish", gone)
+    assert post(client).json()["created"] == 1
+    assert problem(post(client), 409)["type"].endswith("request-in-progress")
 
 
 def test_a_claimed_key_is_busy_until_it_is_let_go(shared_store):
