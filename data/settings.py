@@ -63,6 +63,11 @@ class Settings(BaseSettings):
         20_000, ge=100, description="A longer comment is an error of its row, never of its batch."
     )
     max_body_mb: int = Field(32, ge=1, description="A larger HTTP body is refused with 413.")
+    max_upload_mb: int = Field(
+        4096,
+        ge=1,
+        description="A larger file is refused as a job with 413; also what may wait on disk of a stream.",
+    )
     allow_remote: bool = Field(
         False,
         description="Let the server listen beyond this machine without an API key; put a guard in front of "

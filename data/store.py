@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
@@ -14,9 +15,11 @@ from sqlalchemy import Connection, Engine, delete, func, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from data.annotations import Polarity
+from data.errors import WhyscoreError
 from data.masking import mask_tagged
 from data.responses import Response
 from data.source_versions import SourceVersion, overtaken, record_versions
+from data.store_deletion import delete_responses
 from data.store_engine import StoreError, open_engine, reader, store_errors, writer
 from data.store_pages import (
     CommentFilter,
@@ -42,8 +45,9 @@ from data.store_rows import (
 )
 from data.store_schema import changes, responses, tags
 from data.tags import Status, TaggedResponse
+from data.tombstones import Tombstones
 
-__all__ = ["CommentFilter", "Page", "Store", "StoreError", "UpsertHook", "UpsertResult"]
+__all__ = ["ChangedError", "CommentFilter", "Page", "Store", "StoreError", "UpsertHook", "UpsertResult"]
 
 UpsertHook = Callable[[Connection, Sequence[TaggedResponse], Mapping[str, TaggedResponse]], None]
 """Takes the transaction, the rows that changed, and what those with an id that was there were before."""
@@ -59,12 +63,23 @@ class UpsertResult:
         Responses that are new, that became different, and that stayed as they were.
     stale
         Those that were left alone, since the store has a later version of them.
+    erased
+        Those that were left out, since their respondents were erased.
     """
 
     created: int
     updated: int
     unchanged: int
     stale: int = 0
+    erased: int = 0
+
+
+class ChangedError(WhyscoreError):
+    """A response that somebody else changed in the meantime."""
+
+    exit_code = 2
+    status = 409
+    title = "Changed in the meantime"
 
 
 class Store:
@@ -79,16 +94,21 @@ class Store:
         From `data.store_engine.open_engine`; `Store.open` makes it.
     mask
         Personal data that no response is stored with; as `data.personal_data.parse_kinds` gives it.
+    erasure_key
+        The file with the key of `data.tombstones`.
     """
 
-    def __init__(self, engine: Engine, *, mask: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, engine: Engine, *, mask: tuple[str, ...] = (), erasure_key: Path | None = None
+    ) -> None:
         self.mask = mask
+        self.tombstones = Tombstones(erasure_key)
         self._engine, self._reader, self._writer = engine, reader(engine), writer(engine)
         self._turn = threading.Lock()  # this process's writers queue here, not in the database
         self._hooks: list[UpsertHook] = []
 
     @classmethod
-    def open(cls, url: str, *, mask: tuple[str, ...] = ()) -> Store:
+    def open(cls, url: str, *, mask: tuple[str, ...] = (), erasure_key: Path | None = None) -> Store:
         """Open a store, and make it first where there is none.
 
         Parameters
@@ -97,6 +117,8 @@ class Store:
             ``sqlite:///path/to/file`` or a PostgreSQL URL.
         mask
             Personal data that no response is stored with.
+        erasure_key
+            The file with the key of the hashes of those who were erased; beside an SQLite file where None.
 
         Raises
         ------
@@ -105,7 +127,10 @@ class Store:
         StoreError
             If the database cannot be reached or made.
         """
-        return cls(open_engine(url), mask=mask)
+        engine = open_engine(url)
+        if erasure_key is None and engine.url.get_backend_name() == "sqlite":
+            erasure_key = Path(str(engine.url.database)).parent / "erasure.key"
+        return cls(engine, mask=mask, erasure_key=erasure_key)
 
     @property
     def engine(self) -> Engine:
@@ -129,7 +154,11 @@ class Store:
         self._hooks.append(hook)
 
     def upsert(
-        self, rows: Sequence[TaggedResponse], versions: Mapping[str, SourceVersion] | None = None
+        self,
+        rows: Sequence[TaggedResponse],
+        versions: Mapping[str, SourceVersion] | None = None,
+        *,
+        instead_of: Mapping[str, TaggedResponse | None] | None = None,
     ) -> UpsertResult:
         """Write tagged responses, all or none; writing the same again changes nothing.
 
@@ -139,10 +168,17 @@ class Store:
         Parameters
         ----------
         rows
-            The responses.
+            The responses; those of respondents who were erased are left out.
         versions
             By response id, the version that their source gives them: a row that is older than what
             the store has is left out, since sources send their news in any order.
+        instead_of
+            What the store must still hold under some ids, as `get` gave it.
+
+        Raises
+        ------
+        ChangedError
+            If it holds something else there by now; then nothing was written.
         """
         if self.mask:  # whichever way they came
             rows = [mask_tagged(row, self.mask) for row in rows]
@@ -151,7 +187,13 @@ class Store:
             version = connection.scalar(select(changes.c.version).with_for_update())
             stale = overtaken(connection, versions or {})
             latest = {key: row for key, row in latest.items() if key not in stale}
+            given = len(latest)
+            gone = self.tombstones.among(connection, (row.response.respondent_id for row in latest.values()))
+            if gone:
+                latest = {key: row for key, row in latest.items() if row.response.respondent_id not in gone}
             before = by_ids(connection, list(latest))
+            if any(before.get(key) != row for key, row in (instead_of or {}).items() if key in latest):
+                raise ChangedError("somebody else changed the response in the meantime; read it again")
             changed = [row for key, row in latest.items() if before.get(key) != row]
             if changed:
                 self._replace(connection, changed)
@@ -161,7 +203,24 @@ class Store:
             if versions:
                 record_versions(connection, {key: versions[key] for key in latest if key in versions})
         created = len(latest.keys() - before.keys())
-        return UpsertResult(created, len(changed) - created, len(latest) - len(changed), len(stale))
+        updated, unchanged = len(changed) - created, len(latest) - len(changed)
+        return UpsertResult(created, updated, unchanged, len(stale), given - len(latest))
+
+    def get(self, response_id: str) -> TaggedResponse | None:
+        """Give a response with its tags; None where there is none of this id."""
+        with self.reading() as connection:
+            return by_ids(connection, [response_id]).get(response_id)
+
+    def delete(self, response_id: str) -> bool:
+        """Delete a response, its tags and its annotations; tell whether there was one."""
+        with self.writing() as connection:
+            return delete_responses(connection, [response_id]) > 0
+
+    def allowed(self, rows: Sequence[Response]) -> list[Response]:
+        """Give the responses that may be stored: all but those of respondents who were erased."""
+        with self.reading() as connection:
+            gone = self.tombstones.among(connection, (row.respondent_id for row in rows))
+        return [row for row in rows if row.respondent_id not in gone] if gone else list(rows)
 
     def _replace(self, connection: Connection, rows: list[TaggedResponse]) -> None:
         now = datetime.now(UTC)

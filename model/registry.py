@@ -79,12 +79,15 @@ def find_model(uri: str | None, settings: Settings) -> ModelLocation:
     uri = uri or champion
     if "://" not in uri and not uri.startswith(("models:/", "runs:/")):
         return ModelLocation(Path(uri).resolve().name, _model_folder(Path(uri)))
-    if tracking_uri(settings).startswith("sqlite:///") and not _registry_exists(settings):
+    if tracking_uri(settings).startswith("sqlite:///") and not registry_exists(settings):
         raise ModelError(f"there is no model '{uri}' yet; train one with: whyscore train")
     return _from_registry(uri, settings)
 
 
-def _registry_exists(settings: Settings) -> bool:
+def registry_exists(settings: Settings) -> bool:
+    """Tell whether there may be a registry; one in a file that is not there would be made by a look at it."""
+    if not tracking_uri(settings).startswith("sqlite:///"):
+        return True
     return Path(tracking_uri(settings).removeprefix("sqlite:///")).is_file()
 
 

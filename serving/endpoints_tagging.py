@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from data.errors import InputError
-from data.masking import mask_response
 from data.personal_data import parse_kinds
-from data.responses import FIELDS, Response, parse_response
-from data.scale import Scale
-from data.tables import Row
-from data.tags import TaggedResponse
-from serving.ingest import ResponseTagger, ingest, ingest_file
+from serving.idempotency import PARAMETER
+from serving.ingest import ingest, ingest_file
+from serving.items import parse_items
+from serving.masked_tagging import tag_masked
 from serving.openapi import body_of, file_body
-from serving.problems import FieldError, declared
+from serving.problems import declared
 from serving.queries import parse_columns
-from serving.schemas import MASK_WORDS, MaskKind, ResponseIn, TagReply, TagRequest, UpsertReply, UpsertRequest
+from serving.schemas import MASK_WORDS, MaskKind, TagReply, TagRequest, UpsertReply, UpsertRequest
 from serving.state import State
 from serving.uploads import FILES, JSON, UploadDependency
 
@@ -75,8 +72,8 @@ def tag_responses(state: State, upload: UploadDependency) -> dict[str, Any]:
     operation_id="upsertResponses",
     summary="Tag and store responses",
     response_model=UpsertReply,
-    responses=declared(413, 415, 422, 503),
-    openapi_extra=body_of(UpsertRequest, file_body(FILES)),
+    responses=declared(409, 413, 415, 422, 503),
+    openapi_extra=body_of(UpsertRequest, file_body(FILES)) | {"parameters": [PARAMETER]},
 )
 def upsert_responses(
     state: State,
@@ -115,44 +112,3 @@ def upsert_responses(
         if error.file is not None:  # the temporary file's name tells nobody anything
             error.file = filename or f"upload{upload.path.suffix}"
         raise
-
-
-def tag_masked(
-    responses: list[Response], tagger: ResponseTagger, kinds: tuple[str, ...]
-) -> list[TaggedResponse]:
-    """Tag responses whose personal data the model does not see; the tags are those of the originals."""
-    if not kinds:
-        return tagger.tag(responses)
-    masked = [mask_response(response, kinds) for response in responses]
-    rows = tagger.tag([one.response for one in masked])
-    return [one.restore(row) for one, row in zip(masked, rows, strict=True)]
-
-
-def parse_items(items: list[ResponseIn], scale: Scale, *, ids: bool = False) -> list[Response]:
-    """Read the items of a request as responses, by the rules of a file's rows.
-
-    Parameters
-    ----------
-    items
-        In the order of the request.
-    scale
-        The declared scale.
-    ids
-        Whether each must have a ``response_id``; otherwise one is made from its content.
-
-    Raises
-    ------
-    FieldError
-        Names the first field that cannot be understood.
-    """
-    seen: Counter[str] = Counter()
-    names = {name: name for name in FIELDS}
-    responses = []
-    for place, item in enumerate(items):
-        if ids and item.response_id in (None, ""):
-            raise FieldError("a stored response needs an id", ("responses", place, "response_id"))
-        try:
-            responses.append(parse_response(Row(place, item.cells()), names, "body", scale=scale, seen=seen))
-        except InputError as error:
-            raise FieldError(error.message, ("responses", place, error.column or "")) from None
-    return responses

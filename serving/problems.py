@@ -31,7 +31,8 @@ _WHEN = {
     401: "No API key, or one that is unknown, revoked or past its time; or a wrong signature.",
     403: "The API key lacks the scope that this needs, or another site's page sent the request.",
     404: "There is no such thing.",
-    409: "It cannot be done in the state that the thing is in.",
+    409: "It does not fit the state that the thing is in, or what others did in the meantime.",
+    412: "It is not as the client had read it.",
     413: "The body is larger than this server takes.",
     415: "The body's Content-Type is not one that this operation takes.",
     422: "The input cannot be understood; the document names what and where.",
@@ -97,8 +98,22 @@ def new_problem(status: int, title: str, detail: str, **more: Any) -> Problem:
 
 def unexpected() -> Response:
     """Give the response to an error that nobody foresaw: it tells nothing of the inside."""
-    detail = "something went wrong on this side; the server's log says more"
-    return problem_response(new_problem(500, WhyscoreError.title, detail))
+    return problem_response(unforeseen())
+
+
+def unforeseen() -> Problem:
+    """Give the problem of an error that nobody foresaw."""
+    return new_problem(
+        500, WhyscoreError.title, "something went wrong on this side; the server's log says more"
+    )
+
+
+def problem_of(error: WhyscoreError) -> Problem:
+    """Give the problem of a foreseen error, with its place."""
+    if error.status >= 500:
+        return new_problem(error.status, error.title, error.message)
+    place = {"file": error.file, "row": error.row, "column": error.column}
+    return new_problem(error.status, error.title, str(error), **place)
 
 
 def http_problem(error: HTTPException) -> Response:
@@ -119,13 +134,12 @@ def _whyscore_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, WhyscoreError)
     if error.status >= 500:
         log.error("%s %s: %s", request.method, request.url.path, error.message)
-        return problem_response(new_problem(error.status, error.title, error.message))
+        return problem_response(problem_of(error))
     if isinstance(error, FieldError):
         return problem_response(_fields_problem(error, [(error.message, ("body", *error.place))]))
     if error.column is not None and error.row is None and error.file is None:
         return problem_response(_fields_problem(error, [(error.message, ("query", error.column))]))
-    place = {"file": error.file, "row": error.row, "column": error.column}
-    return problem_response(new_problem(error.status, error.title, str(error), **place))
+    return problem_response(problem_of(error))
 
 
 def _validation_error(request: Request, error: Exception) -> Response:

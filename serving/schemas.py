@@ -195,6 +195,7 @@ class UpsertReply(BaseModel):
     left_out: int = Field(
         description="Rows that are no answers and were left out: Qualtrics' survey previews."
     )
+    erased: int = Field(description="Responses left out, since their respondents were erased.")
 
 
 class ResponsesReply(BaseModel):
@@ -202,6 +203,9 @@ class ResponsesReply(BaseModel):
 
     responses: list[TaggedRecord] = Field(description="The responses, in the order that was asked for.")
     next_cursor: str | None = Field(description="Give it as ``cursor`` for the next page; null on the last.")
+    next: str | None = Field(
+        description="The address of the next page, as header ``Link`` names it; null on the last."
+    )
 
 
 class RankingReply(BaseModel):
@@ -239,6 +243,15 @@ class RootCausesReply(RankingReply):
         description="What tagged the comments of the store, model and taxonomy version in words; of several, "
         "differences between periods may be the model's.",
         examples=[["reason-codes/7 (taxonomy 3)"]],
+    )
+    from_: str | None = Field(
+        alias="from",
+        description="When the first of the responses was given, in UTC; null where none has a time.",
+        json_schema_extra={"format": "date-time"},
+    )
+    to: str | None = Field(
+        description="When the last of the responses was given, in UTC.",
+        json_schema_extra={"format": "date-time"},
     )
     by: str | None = Field(description="The segment of ``groups``.")
     groups: dict[str, RankingReply] | None = Field(

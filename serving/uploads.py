@@ -64,25 +64,43 @@ class Upload:
         RequestValidationError
             If it is not of that shape; names each field.
         """
-        body = _json(self.path.read_bytes())
-        try:
-            return model.model_validate(body)
-        except ValidationError as error:
-            found: dict[tuple[str | int, ...], ErrorDetails] = {}
-            for wrong in error.errors(include_url=False, include_context=False, include_input=False):
-                found.setdefault(_place(wrong, body), wrong)
-            errors = [wrong | {"loc": ("body", *place)} for place, wrong in found.items()]
-            raise RequestValidationError(errors) from None
+        return validated(model, parse_json(self.path.read_bytes(), "body"))
 
 
-def _json(body: bytes) -> Any:
+def validated(model: type[Model], body: Any) -> Model:
+    """Read what JSON holds as of a given shape; raises `RequestValidationError`, which names each field."""
     try:
-        return json.loads(body, parse_constant=_refuse)
+        return model.model_validate(body)
+    except ValidationError as error:
+        found: dict[tuple[str | int, ...], ErrorDetails] = {}
+        for wrong in error.errors(include_url=False, include_context=False, include_input=False):
+            found.setdefault(_place(wrong, body), wrong)
+        errors = [wrong | {"loc": ("body", *place)} for place, wrong in found.items()]
+        raise RequestValidationError(errors) from None
+
+
+def parse_json(text: bytes | str, name: str) -> Any:
+    """Read JSON, called `name` where it is none.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON; NaN and infinities are none.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, character {error.colno}"
-        raise InputError(f"the body is not JSON ({error.msg} at {where})") from None
+        where = (
+            f"character {error.colno}" if name == "line" else f"line {error.lineno}, character {error.colno}"
+        )
+        raise InputError(f"the {name} is not JSON ({error.msg} at {where})") from None
     except (ValueError, RecursionError):
-        raise InputError("the body is not JSON that can be read") from None
+        raise InputError(f"the {name} is not JSON that can be read") from None
+
+
+def media_type_of(request: Request) -> str:
+    """Give a request's content type, without parameters; "" where it names none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _place(error: ErrorDetails, body: Any) -> tuple[str | int, ...]:
@@ -103,7 +121,7 @@ def _refuse(name: str) -> NoReturn:
 
 
 async def _spooled(request: Request) -> AsyncIterator[Upload]:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(request)
     with TemporaryDirectory(prefix="whyscore-") as folder:
         path = Path(folder) / f"body{FILES.get(media_type, '.json')}"
         with path.open("wb") as file:

@@ -26,6 +26,7 @@ def test_responses_are_stored_when_the_answer_comes(client):
         "abstained": 0,
         "reused": 0,
         "left_out": 0,
+        "erased": 0,
     }
     with Store.open(store_of(client)._engine.url.render_as_string()) as other:
         assert other.count() == 3

@@ -30,7 +30,28 @@ def test_every_operation_of_the_contract_is_there(document):
         ("post", "/v1/tag"),
         ("post", "/v1/responses"),
         ("get", "/v1/responses"),
+        ("post", "/v1/tag/stream"),
+        ("get", "/v1/responses/{response_id}"),
+        ("put", "/v1/responses/{response_id}"),
+        ("patch", "/v1/responses/{response_id}"),
+        ("delete", "/v1/responses/{response_id}"),
+        ("delete", "/v1/respondents/{respondent_id}"),
         ("get", "/v1/root-causes"),
+        ("get", "/v1/nps"),
+        ("get", "/v1/trends"),
+        ("get", "/v1/hotspots"),
+        ("get", "/v1/taxonomy/versions"),
+        ("get", "/v1/annotations"),
+        ("post", "/v1/annotations"),
+        ("get", "/v1/annotations/export"),
+        ("get", "/v1/models"),
+        ("get", "/v1/models/{version}"),
+        ("post", "/v1/models/{version}/promote"),
+        ("post", "/v1/models/rollback"),
+        ("get", "/v1/jobs"),
+        ("post", "/v1/jobs"),
+        ("get", "/v1/jobs/{job_id}"),
+        ("delete", "/v1/jobs/{job_id}"),
         ("get", "/v1/findings"),
         ("get", "/v1/segments"),
         ("get", "/v1/taxonomy"),
@@ -67,17 +88,23 @@ def test_every_operation_says_what_it_does_and_gives(operations):
     for operation in operations:
         assert operation["summary"]
         assert operation["description"].endswith(".")
-        assert operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+        (status,) = [status for status in operation["responses"] if status.startswith("2")]
+        content = operation["responses"][status].get("content", {})
+        if content.keys() == {"application/x-ndjson"}:
+            assert content["application/x-ndjson"]["x-item-schema"]["anyOf"]
+        elif status != "204":
+            assert content["application/json"]["schema"]["$ref"]
         for parameter in operation.get("parameters", []):
             assert parameter["description"].endswith(".")
 
 
 def test_every_operation_declares_its_problems_and_nothing_else(operations):
     for operation in operations:
-        problems = {status: r for status, r in operation["responses"].items() if status != "200"}
+        problems = {status: r for status, r in operation["responses"].items() if status >= "400"}
         assert "500" in problems
         assert ("422" in problems) == ("parameters" in operation or "requestBody" in operation)
-        assert ({"413", "415"} <= problems.keys()) == ("requestBody" in operation)
+        assert ("415" in problems) == ("requestBody" in operation)
+        assert "413" not in problems or "requestBody" in operation
         for problem in problems.values():
             assert problem["content"] == {
                 "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
@@ -91,14 +118,17 @@ def test_bodies_are_described(document):
         if "requestBody" in methods.get("post", {})
     }
     assert set(bodies["/v1/tag"]["content"]) == {"application/json"}
-    assert set(bodies["/v1/responses"]["content"]) == {
-        "application/json",
+    files = {
         "text/csv",
         "text/tab-separated-values",
         "application/x-ndjson",
         "application/vnd.apache.parquet",
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     }
+    assert set(bodies["/v1/responses"]["content"]) == {"application/json", *files}
+    assert set(bodies["/v1/jobs"]["content"]) == files
+    assert set(bodies["/v1/tag/stream"]["content"]) == {"application/x-ndjson"}
+    assert set(bodies["/v1/annotations"]["content"]) == {"application/json", "application/x-ndjson"}
     assert all(body["required"] for body in bodies.values())
 
 

@@ -14,6 +14,7 @@ from data.setting_texts import parts_of
 from whyscore import __version__
 from whyscore.audit_commands import audit
 from whyscore.change_commands import register as register_changes
+from whyscore.erasure_commands import register as register_erasure
 from whyscore.explanation_command import explain
 from whyscore.follow_up_commands import follow_ups
 from whyscore.key_commands import keys
@@ -297,6 +298,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(keys, name="keys")
 app.add_typer(follow_ups, name="follow-ups")
 register_changes(app)
+register_erasure(app)
 app.command()(explain)
 
 

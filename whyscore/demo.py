@@ -117,7 +117,7 @@ def _tag(tags: Path, settings: Settings) -> None:
         summary = tag_file(
             sample_path("responses.csv"), tags, tagger, ReadOptions(), lambda d, n: tell(d, n, "")
         )
-    store = Store.open(settings.store, mask=settings.mask_kinds)
+    store = Store.open(settings.store, mask=settings.mask_kinds, erasure_key=settings.home / "erasure.key")
     rows = list(read_tags(tags))
     for start in range(0, len(rows), 1000):
         store.upsert(rows[start : start + 1000])

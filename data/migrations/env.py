@@ -5,7 +5,13 @@ from __future__ import annotations
 from alembic import context
 
 # Each adds its tables to the metadata.
-from data import follow_up_schema, key_schema, source_versions, webhook_schema  # noqa: F401
+from data import (  # noqa: F401
+    follow_up_schema,
+    key_schema,
+    service_schema,
+    source_versions,
+    webhook_schema,
+)
 from data.store_schema import metadata
 
 context.configure(
