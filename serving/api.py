@@ -14,6 +14,7 @@ from data.settings import Settings
 from data.store import Store
 from serving import endpoints_health, endpoints_reading, endpoints_tagging, page
 from serving.ingest import ResponseTagger
+from serving.micro_batches import MicroBatches
 from serving.middleware import BodyLimit, LocalHosts, SecurityHeaders, UnexpectedErrors
 from serving.openapi import describe
 from serving.problems import handle_errors
@@ -64,6 +65,7 @@ def create_app(
         StoredRanking(store, scale),
         tagger if tagger is not None else _champion(settings),
     )
+    app.state.micro_batches = MicroBatches(settings.queue_tokens, settings.request_timeout_s)
     for room in (endpoints_tagging, endpoints_reading, endpoints_health, page):
         app.include_router(room.router)
     handle_errors(app)
@@ -80,6 +82,7 @@ def create_app(
 @asynccontextmanager
 async def _while_up(app: FastAPI, store: Store | None) -> AsyncIterator[None]:
     yield
+    app.state.micro_batches.close()
     if store is not None:  # a store that was handed in is its owner's to close
         store.close()
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response as JsonAnswer
 
 from data.errors import InputError
-from data.responses import FIELDS, Response, parse_response
-from data.scale import Scale
-from data.tables import Row
 from serving.ingest import ingest, ingest_file
+from serving.items import parse_items
 from serving.openapi import body_of, file_body
-from serving.problems import FieldError, declared
+from serving.problems import declared
 from serving.queries import parse_columns
-from serving.schemas import ResponseIn, TagReply, TagRequest, UpsertReply, UpsertRequest
+from serving.schemas import TagReply, TagRequest, UpsertReply, UpsertRequest
 from serving.state import State
+from serving.tag_requests import tag_together
 from serving.uploads import FILES, JSON, UploadDependency
 
 router = APIRouter()
@@ -45,25 +44,16 @@ Filename = Annotated[
     summary="Tag responses",
     response_model=TagReply,
     response_model_exclude_unset=True,
-    responses=declared(413, 415, 422, 503),
+    responses=declared(413, 415, 422, 429, 503),
     openapi_extra=body_of(TagRequest),
 )
-def tag_responses(state: State, upload: UploadDependency) -> dict[str, Any]:
+async def tag_responses(request: Request) -> JsonAnswer:
     """Tag up to 1,000 responses without storing them.
 
-    A comment that cannot be read has the status `error` and fails no other.
+    A comment that cannot be read has the status `error` and fails no other. Where more waits than can be
+    read in time the answer is 429.
     """
-    upload.require([JSON])
-    request = upload.read(TagRequest)
-    responses = parse_items(request.responses, state.scale)
-    tagger = state.tagger.at(request.operating_point)
-    rows = tagger.tag(responses)
-    return {
-        "model": tagger.name,
-        "operating_point": request.operating_point,
-        "taxonomy_version": tagger.taxonomy.version,
-        "responses": [row.to_record() for row in rows],
-    }
+    return await tag_together(request)
 
 
 @router.post(
@@ -108,33 +98,3 @@ def upsert_responses(
         if error.file is not None:  # the temporary file's name tells nobody anything
             error.file = filename or f"upload{upload.path.suffix}"
         raise
-
-
-def parse_items(items: list[ResponseIn], scale: Scale, *, ids: bool = False) -> list[Response]:
-    """Read the items of a request as responses, by the rules of a file's rows.
-
-    Parameters
-    ----------
-    items
-        In the order of the request.
-    scale
-        The declared scale.
-    ids
-        Whether each must have a ``response_id``; otherwise one is made from its content.
-
-    Raises
-    ------
-    FieldError
-        Names the first field that cannot be understood.
-    """
-    seen: Counter[str] = Counter()
-    names = {name: name for name in FIELDS}
-    responses = []
-    for place, item in enumerate(items):
-        if ids and item.response_id in (None, ""):
-            raise FieldError("a stored response needs an id", ("responses", place, "response_id"))
-        try:
-            responses.append(parse_response(Row(place, item.cells()), names, "body", scale=scale, seen=seen))
-        except InputError as error:
-            raise FieldError(error.message, ("responses", place, error.column or "")) from None
-    return responses
