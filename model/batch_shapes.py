@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 # Close together where comments are: an answer to "why?" has ten to forty tokens.
 _LENGTHS = (8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 160, 192, 256, 384, 512)
 # Of lengths whose shapes must be few, since an engine prepares itself anew for each of them.
-_FEW_LENGTHS = (8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
+_FEW_LENGTHS = (8, 16, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
+_MANY = 256
+"""From so many comments on the shapes that full batches add are made good by the padding that they save."""
 _CALL = 24
 """What one more call of the network costs, in tokens read: a batch is cut only where that saves more."""
 
@@ -45,7 +47,8 @@ class BatchShapes:
     tokens
         The most tokens of a batch, padding included; a longer comment is a batch of its own.
     few
-        Whether the shapes must be few: then lengths and heights are rounded up to one of some.
+        Whether the shapes must be few: then lengths and heights are rounded up to one of some, of which
+        there are more where comments are many.
     """
 
     tokens: int = 1024
@@ -68,7 +71,8 @@ class BatchShapes:
         if not len(lengths):
             return []
         order = np.argsort(lengths, kind="stable")
-        steps = np.array(_FEW_LENGTHS if self.few else _LENGTHS)
+        coarse = self.few and len(lengths) < _MANY
+        steps = np.array(_FEW_LENGTHS if coarse else _LENGTHS)
         step = np.minimum(np.searchsorted(steps, lengths[order]), len(steps) - 1)
         borders = [0, *(np.flatnonzero(np.diff(step)) + 1).tolist(), len(order)]
         batches: list[Batch] = []
@@ -125,7 +129,7 @@ def allowed_heights(tokens: int, length: int) -> tuple[int, ...]:
     """Give the numbers of rows that batches of a length may have where shapes are few, lowest first."""
     part = max(1, tokens // length)
     found = {1, part}
-    while (part := part // 2) >= 2:
+    while (part := part // 4) >= 2:
         found.add(part)
     return tuple(sorted(found))
 

@@ -19,7 +19,7 @@ GRAPH_FILE = "openvino.xml"
 WEIGHTS_FILE = "openvino.weights"
 Precision = Literal["f32", "bf16"]
 # Every shape that was read keeps a few megabytes of compiled products; the oldest go.
-_CACHE = 1024
+_CACHE = 512
 
 
 class OpenVinoEngine:

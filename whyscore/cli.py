@@ -286,11 +286,14 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8000,
     model: ModelUri = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=256, help="Processes that share the port and the threads.")
+    ] = 1,
 ) -> None:
     """Serve the page and the HTTP API."""
     from whyscore.server import run_server
 
-    run_server(host, port, model, read_settings())
+    run_server(host, port, model, read_settings(), workers)
 
 
 @app.command()
