@@ -39,6 +39,22 @@ class Settings(BaseSettings):
         ge=1,
         description="Threads for tagging, training and ranking; all cores where it is not set.",
     )
+    engine: Literal["auto", "onnx", "onnx-int8", "openvino", "openvino-bf16"] = Field(
+        "auto",
+        description="What computes when tagging; auto takes the quickest on this processor, measured when a "
+        "model is first loaded, of those that lose no quality.",
+    )
+    queue_tokens: int = Field(
+        65_536,
+        ge=1024,
+        description="Tokens of comments that may wait to be tagged over HTTP; above that requests get 429.",
+    )
+    request_timeout_s: float = Field(
+        30.0, gt=0, le=3600, description="A request for tags that takes longer gets 503."
+    )
+    shutdown_timeout_s: float = Field(
+        20.0, gt=0, le=600, description="How long a server that is told to stop finishes what it has begun."
+    )
     memory_mb: int = Field(
         1024,
         ge=64,

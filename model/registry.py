@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 from data.errors import ModelError
 from data.settings import Settings
 from model.description import DESCRIPTION
+from model.registry_files import find_apart, local_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -79,9 +82,17 @@ def find_model(uri: str | None, settings: Settings) -> ModelLocation:
     uri = uri or champion
     if "://" not in uri and not uri.startswith(("models:/", "runs:/")):
         return ModelLocation(Path(uri).resolve().name, _model_folder(Path(uri)))
-    if tracking_uri(settings).startswith("sqlite:///") and not registry_exists(settings):
-        raise ModelError(f"there is no model '{uri}' yet; train one with: whyscore train")
-    return _from_registry(uri, settings)
+    registry = tracking_uri(settings)
+    if registry.startswith("sqlite:///"):
+        if not registry_exists(settings):
+            raise ModelError(f"there is no model '{uri}' yet; train one with: whyscore train")
+        found = local_version(Path(registry.removeprefix("sqlite:///")), uri)
+        if found is not None:
+            return ModelLocation(found[0], _model_folder(found[1]))
+    if "mlflow" in sys.modules:  # as in training, where it is loaded anyhow
+        return _from_registry(uri, settings)
+    name, folder = find_apart(uri, settings.model_dump_json())
+    return ModelLocation(name, folder)
 
 
 def registry_exists(settings: Settings) -> bool:
@@ -118,3 +129,18 @@ def _model_folder(folder: Path) -> Path:
         if (place / DESCRIPTION).is_file():
             return place
     raise ModelError("the folder holds no reason-code model", file=folder)
+
+
+def _tell(uri: str) -> None:
+    """Find a model with the settings on standard input, and print what was found as a line of JSON."""
+    settings = Settings.model_validate_json(sys.stdin.read())
+    try:
+        location = _from_registry(uri, settings)
+        told = {"name": location.name, "folder": str(location.folder.resolve())}
+    except ModelError as error:
+        told = {"error": error.message}
+    sys.stdout.write("\n" + json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    _tell(sys.argv[1])

@@ -42,6 +42,7 @@ from serving.idempotency import IdempotencyKeys
 from serving.import_jobs import ImportWorker
 from serving.ingest import ResponseTagger
 from serving.methods import HeadAsGet
+from serving.micro_batches import MicroBatches
 from serving.middleware import BodyLimit, SecurityHeaders, UnexpectedErrors
 from serving.openapi import describe
 from serving.problems import handle_errors
@@ -137,6 +138,7 @@ def create_app(
     )
     app.state.loop = make_loop(settings, store, scale)
     app.state.worker = ImportWorker(store, settings.home, scale, lambda: app.state.service.tagger)
+    app.state.micro_batches = MicroBatches(settings.queue_tokens, settings.request_timeout_s)
     for room in ROOMS:
         app.include_router(room.router)
     handle_errors(app)
@@ -192,6 +194,7 @@ async def _while_up(app: FastAPI, store: Store | None) -> AsyncIterator[None]:
     courier.start()
     importer.start()
     yield
+    app.state.micro_batches.close()
     await run_in_threadpool(courier.stop)
     await run_in_threadpool(importer.stop)
     if store is not None:  # a store that was handed in is its owner's to close

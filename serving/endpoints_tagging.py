@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response as JsonAnswer
 
 from data.errors import InputError
 from data.personal_data import parse_kinds
 from serving.idempotency import PARAMETER
 from serving.ingest import ingest, ingest_file
 from serving.items import parse_items
-from serving.masked_tagging import tag_masked
 from serving.openapi import body_of, file_body
 from serving.problems import declared
 from serving.queries import parse_columns
 from serving.schemas import MASK_WORDS, MaskKind, TagReply, TagRequest, UpsertReply, UpsertRequest
 from serving.state import State
+from serving.tag_requests import tag_together
 from serving.uploads import FILES, JSON, UploadDependency
 
 router = APIRouter()
@@ -46,25 +47,16 @@ Mask = Annotated[list[MaskKind], Query(max_length=20, description=MASK_WORDS)]
     summary="Tag responses",
     response_model=TagReply,
     response_model_exclude_unset=True,
-    responses=declared(413, 415, 422, 503),
+    responses=declared(413, 415, 422, 429, 503),
     openapi_extra=body_of(TagRequest),
 )
-def tag_responses(state: State, upload: UploadDependency) -> dict[str, Any]:
+async def tag_responses(request: Request) -> JsonAnswer:
     """Tag up to 1,000 responses without storing them.
 
-    A comment that cannot be read has the status `error` and fails no other.
+    A comment that cannot be read has the status `error` and fails no other. Where more waits than can be
+    read in time the answer is 429.
     """
-    upload.require([JSON])
-    request = upload.read(TagRequest)
-    responses = parse_items(request.responses, state.scale)
-    tagger = state.tagger.at(request.operating_point)
-    rows = tag_masked(responses, tagger, parse_kinds((*state.settings.mask_kinds, *request.mask)))
-    return {
-        "model": tagger.name,
-        "operating_point": request.operating_point,
-        "taxonomy_version": tagger.taxonomy.version,
-        "responses": [row.to_record() for row in rows],
-    }
+    return await tag_together(request)
 
 
 @router.post(

@@ -36,9 +36,9 @@ _WHEN = {
     413: "The body is larger than this server takes.",
     415: "The body's Content-Type is not one that this operation takes.",
     422: "The input cannot be understood; the document names what and where.",
-    429: "Too many requests; Retry-After says how many seconds to wait.",
+    429: "Too many requests, or more waits than can be done in time; ``Retry-After`` says when to try again.",
     500: "Something went wrong on this side.",
-    503: "The store cannot be reached, or no model is loaded.",
+    503: "The store cannot be reached, no model is loaded, or the answer would come too late.",
 }
 
 _TITLES = {413: "Content too large"}  # Python's phrase for it depends on the version
@@ -132,14 +132,15 @@ def handle_errors(app: FastAPI) -> None:
 
 def _whyscore_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, WhyscoreError)
+    again = None if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     if error.status >= 500:
         log.error("%s %s: %s", request.method, request.url.path, error.message)
-        return problem_response(problem_of(error))
+        return problem_response(problem_of(error), again)
     if isinstance(error, FieldError):
         return problem_response(_fields_problem(error, [(error.message, ("body", *error.place))]))
     if error.column is not None and error.row is None and error.file is None:
         return problem_response(_fields_problem(error, [(error.message, ("query", error.column))]))
-    return problem_response(problem_of(error))
+    return problem_response(problem_of(error), again)
 
 
 def _validation_error(request: Request, error: Exception) -> Response:

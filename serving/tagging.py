@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from data.errors import ModelError
 from data.responses import Response
@@ -15,7 +15,7 @@ from model.operating_points import BALANCED, PointName
 from model.registry import find_model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tagger:
     """A model that is ready to tag responses; safe to share between threads.
 
@@ -29,12 +29,15 @@ class Tagger:
         A longer comment gets the status ``error``.
     point
         The operating point.
+    points
+        The same model at other points, so that each is one object and requests for it are read together.
     """
 
     model_name: str
     reader: CommentTagger
     max_comment_chars: int
     point: PointName = BALANCED
+    points: dict[PointName, Tagger] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -46,8 +49,11 @@ class Tagger:
 
     def at(self, point: PointName) -> Tagger:
         """Give the same model at an operating point; raises `ModelError` where the model has none such."""
+        if point == self.point:
+            return self
         self.reader.description.threshold_array(point)
-        return replace(self, point=point)
+        self.points.setdefault(self.point, self)
+        return self.points.setdefault(point, replace(self, point=point))
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -115,7 +121,7 @@ def load_tagger(uri: str | None, settings: Settings) -> Tagger:
         If there is no such model or it is broken.
     """
     location = find_model(uri, settings)
-    reader = CommentTagger.load(location.folder, settings.threads)
+    reader = CommentTagger.load(location.folder, settings.threads, settings.engine, settings.home)
     if not reader.description.codes:
         raise ModelError("the model knows no reason codes", file=location.folder)
     return Tagger(location.name, reader, settings.max_comment_chars)

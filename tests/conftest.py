@@ -9,6 +9,8 @@ import sys
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Which engine is quickest is measured once for each home, and tests have many.
+os.environ.setdefault("WHYSCORE_ENGINE", "onnx")
 
 import numpy as np
 import pytest

@@ -111,7 +111,7 @@ async def slow_app(scope, receive, send):
 
 @asynccontextmanager
 async def serving(app, protocol=TimedProtocol, tls=None):
-    config = server_config(app, tls)
+    config = server_config(app, Settings(), tls)
     config.http_protocol_class = protocol
     config.http, config.lifespan = protocol, "off"
     listener = listen("127.0.0.1", 0, Settings())

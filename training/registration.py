@@ -123,6 +123,7 @@ def _serving_requirements() -> list[str]:
         "mlflow",
         "numpy",
         "onnxruntime",
+        "openvino",
         "pandas",
         "pydantic",
         "pydantic-settings",

@@ -19,8 +19,9 @@ from data.text import text_hash
 from model.abstention import abstains
 from model.classifier import ReasonCodeClassifier
 from model.description import TAXONOMY
+from model.engine_record import EngineRecord
 from training.evaluation import Evaluation, evaluate_model
-from training.export import export_onnx
+from training.export import export_engines
 from training.registration import RegisteredVersion, promote, register_model
 from training.split import Split, pick
 from training.training_data import TrainingData
@@ -76,8 +77,14 @@ def release(
         on_stage("Exporting")
         _write_folder(classifier, data, split, folder, summary, seen)
         definitions = list(chain(*classifier.definitions))
-        compared = pick(data.comments, split.validation) or data.comments or definitions
-        summary["export_difference"] = export_onnx(classifier, folder, compared)
+        validation = pick(data.comments, split.validation)
+        engines = export_engines(
+            classifier,
+            folder,
+            validation or data.comments or definitions,
+            pick(data.targets, split.validation) if validation else (),
+        )
+        summary |= _engine_facts(engines)
         on_stage("Registering")
         registered = register_model(folder, settings, summary, _metrics(evaluation), evaluation.to_dict())
     if make_champion:
@@ -145,6 +152,17 @@ def _summary(
         }
         plan = dataclasses.asdict(classifier.settings)
         facts |= {f"fit_{name}": value for name, value in plan.items() if name != "precision"}
+    return facts
+
+
+def _engine_facts(record: EngineRecord) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "export_difference": record.engines["onnx"].difference,
+        "engines": ", ".join(record.kept),
+    }
+    for name, check in record.engines.items():
+        facts[f"engine_{name}_difference"] = check.difference
+        facts[f"engine_{name}_f1_change"] = check.f1_change
     return facts
 
 

@@ -311,6 +311,9 @@ def serve(
         Path | None, typer.Option("--tls-cert", help="Certificate with its chain, PEM.")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its key, PEM.")] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=256, help="Processes that share the port and the threads.")
+    ] = 1,
 ) -> None:
     """Serve the page and the HTTP API."""
     from whyscore.server import run_server
@@ -318,7 +321,7 @@ def serve(
     if (tls_cert is None) != (tls_key is None):
         raise InputError("--tls-cert and --tls-key go together")
     tls = None if tls_cert is None or tls_key is None else (tls_cert, tls_key)
-    run_server(host, port, model, read_settings(), tls)
+    run_server(host, port, model, read_settings(), workers, tls)
 
 
 @app.command()

@@ -155,7 +155,7 @@ def _serve_here(listener: socket.socket, settings: Settings) -> None:
 
     app = make_app(None, settings)
     say(f"5/5  The page is at {address_of(listener)} (stop it with Ctrl-C)")
-    uvicorn.Server(server_config(app)).run(sockets=[listener])
+    uvicorn.Server(server_config(app, settings)).run(sockets=[listener])
 
 
 def _leave_running(port: int, address: str, settings: Settings) -> None:

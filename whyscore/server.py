@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import socket
 import ssl
 from pathlib import Path
@@ -11,14 +13,29 @@ from data.errors import InputError
 from data.settings import Settings
 from whyscore.terminal import say
 
+_M_ARENA_MAX = -8  # of glibc's malloc.h
+
 
 def run_server(
-    host: str, port: int, model: str | None, settings: Settings, tls: tuple[Path, Path] | None = None
+    host: str,
+    port: int,
+    model: str | None,
+    settings: Settings,
+    workers: int = 1,
+    tls: tuple[Path, Path] | None = None,
 ) -> None:
     """Serve until interrupted.
 
     Parameters
     ----------
+    host, port
+        Where to listen.
+    model
+        None for the champion.
+    settings
+        Of the service.
+    workers
+        Processes that share the port.
     tls
         Files of the certificate (with its chain) and of its key, both PEM, to serve HTTPS.
 
@@ -30,21 +47,26 @@ def run_server(
     """
     import uvicorn
 
+    from whyscore.workers import Workers
+
     if tls is not None:
         check_certificate(*tls)
-
     listener = listen(host, port, settings)
+    address = address_of(listener).replace("http:", "http:" if tls is None else "https:")
     try:
+        if workers > 1:
+            say(f"Whyscore starts {workers} workers at {address} (stop it with Ctrl-C)")
+            Workers(workers, listener, model, settings, tls).run()
+            return
         app = make_app(model, settings)
-        address = address_of(listener).replace("http:", "http:" if tls is None else "https:")
         say(f"Whyscore is at {address} (stop it with Ctrl-C)")
-        uvicorn.Server(server_config(app, tls)).run(sockets=[listener])
+        uvicorn.Server(server_config(app, settings, tls)).run(sockets=[listener])
     finally:
         listener.close()
 
 
-def server_config(app: Any, tls: tuple[Path, Path] | None = None) -> Any:
-    """Give uvicorn's settings: quiet, and without a log line for each request."""
+def server_config(app: Any, settings: Settings, tls: tuple[Path, Path] | None = None) -> Any:
+    """Give uvicorn's settings: quiet, without a log line for each request, and an end within a deadline."""
     import uvicorn
 
     from serving.timed_protocol import TimedProtocol
@@ -57,6 +79,7 @@ def server_config(app: Any, tls: tuple[Path, Path] | None = None) -> Any:
         server_header=False,
         lifespan="on",
         proxy_headers=False,  # WHYSCORE_TRUSTED_PROXIES says whose count
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
         ssl_certfile=None if tls is None else tls[0],
         ssl_keyfile=None if tls is None else tls[1],
     )
@@ -81,11 +104,18 @@ def make_app(model: str | None, settings: Settings) -> Any:
     from serving.api import create_app
     from serving.tagging import load_tagger
 
+    share_arenas()
     app = create_app(settings, tagger=load_tagger(model, settings) if model is not None else None)
     loaded = app.state.service.loaded
     if isinstance(loaded, str):
         say(f"Serving without a model, so nothing can be tagged: {loaded}")
     return app
+
+
+def share_arenas() -> None:
+    """Let the threads share two heaps; by default each has its own, and none gives back what it once held."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # there is none of it outside glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def listen(host: str, port: int, settings: Settings) -> socket.socket:
