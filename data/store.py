@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, Self
 
-from sqlalchemy import Connection, Engine, delete, func, select, true, update
+from sqlalchemy import Connection, Engine, delete, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from data.annotations import Polarity
@@ -105,7 +105,7 @@ class Store:
         When it returns the rows are on disk. A row replaces what the store has under its id, tags
         included; of several rows with one id the last counts.
         """
-        latest = {row.response.response_id: canonical(row) for row in rows}
+        latest = {row.response.response_id: row for row in map(canonical, rows)}
         with self._write() as connection:
             version = connection.scalar(select(changes.c.version).with_for_update())
             before = by_ids(connection, list(latest))
@@ -115,6 +115,29 @@ class Store:
                 connection.execute(update(changes).values(version=(version or 0) + 1))
         created = len(latest.keys() - before.keys())
         return UpsertResult(created, len(changed) - created, len(latest) - len(changed))
+
+    def retag(self, rows: Sequence[TaggedResponse]) -> int:
+        """Write the tags of responses that are still what they were when they were read.
+
+        A response that was edited or taken out meanwhile is left alone.
+
+        Returns
+        -------
+        int
+            How many were written.
+        """
+        fresh = {row.response.response_id: row for row in map(canonical, rows)}
+        with self._write() as connection:
+            version = connection.scalar(select(changes.c.version).with_for_update())
+            before = by_ids(connection, list(fresh))
+            changed = [
+                row for key, row in fresh.items() if key in before and before[key].response == row.response
+            ]
+            changed = [row for row in changed if before[row.response.response_id] != row]
+            if changed:
+                self._replace(connection, changed)
+                connection.execute(update(changes).values(version=(version or 0) + 1))
+        return len(changed)
 
     def _replace(self, connection: Connection, rows: list[TaggedResponse]) -> None:
         now = datetime.now(UTC)
@@ -152,6 +175,30 @@ class Store:
                 first, last = last, rows[-1][0]
                 within = (tags.c.response_id > first, tags.c.response_id <= last)
                 yield from assemble(rows, connection.execute(select(*tag_columns).where(*within)))
+
+    def tagged_otherwise(self, *, model: str, taxonomy_version: int, limit: int, after: str) -> Page:
+        """Give a page of the responses that another model or taxonomy tagged, by id.
+
+        Parameters
+        ----------
+        model, taxonomy_version
+            Those that are left out.
+        limit
+            Responses on a page.
+        after
+            The id to go on behind; empty for the first page.
+        """
+        other = or_(
+            responses.c.model.is_distinct_from(model),
+            responses.c.taxonomy_version.is_distinct_from(taxonomy_version),
+        )
+        key = responses.c.response_id
+        with self._read() as connection:
+            query = select(*READ).where(other, key > after).order_by(key).limit(limit)
+            rows = connection.execute(query).all()
+            of_page = tags.c.response_id.in_([row.response_id for row in rows])
+            found = assemble(rows, connection.execute(select(*READ_TAGS).where(of_page)))
+        return Page(tuple(found), rows[-1].response_id if rows else None)
 
     def tagged_before(
         self, rows: Sequence[Response], *, model: str, taxonomy_version: int

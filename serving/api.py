@@ -8,17 +8,19 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from data.errors import ModelError
 from data.scale import scale_named
 from data.settings import Settings
 from data.store import Store
-from serving import endpoints_health, endpoints_reading, endpoints_tagging, page
+from serving import endpoints_health, endpoints_models, endpoints_reading, endpoints_tagging, page
 from serving.ingest import ResponseTagger
+from serving.live_models import LiveModels
 from serving.middleware import BodyLimit, LocalHosts, SecurityHeaders, UnexpectedErrors
 from serving.openapi import describe
 from serving.problems import handle_errors
 from serving.ranking import StoredRanking
+from serving.request_log import RequestLog
 from serving.state import ServiceState
+from serving.tracing import Tracer, tracer_on_request
 
 API_VERSION = "1.0"
 """Of the promises under ``/v1``, not of the program."""
@@ -34,8 +36,8 @@ def create_app(
     settings
         Where things are, and their limits.
     tagger
-        The model; the champion where None. Where there is none either, the application starts
-        without, says so under ``/readyz``, and refuses what needs a model.
+        The model; None follows the champion of the registry. Where there is none yet, the application
+        starts without, says so under ``/readyz``, and refuses what needs a model until there is one.
     store
         The store; the one that the settings name where None.
 
@@ -47,6 +49,8 @@ def create_app(
     opened = store is None
     store = store if store is not None else Store.open(settings.store)
     scale = scale_named(settings.scale)
+    models = LiveModels(settings, tagger)
+    tracer = tracer_on_request()
     app = FastAPI(
         title="Whyscore",
         version=API_VERSION,
@@ -55,16 +59,10 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         docs_url=None,  # these pages load their scripts from elsewhere
         redoc_url=None,
-        lifespan=partial(_while_up, store=store if opened else None),
+        lifespan=partial(_while_up, models=models, tracer=tracer, store=store if opened else None),
     )
-    app.state.service = ServiceState(
-        settings,
-        scale,
-        store,
-        StoredRanking(store, scale),
-        tagger if tagger is not None else _champion(settings),
-    )
-    for room in (endpoints_tagging, endpoints_reading, endpoints_health, page):
+    app.state.service = ServiceState(settings, scale, store, StoredRanking(store, scale), models)
+    for room in (endpoints_tagging, endpoints_models, endpoints_reading, endpoints_health, page):
         app.include_router(room.router)
     handle_errors(app)
     # The last one added is the outermost.
@@ -73,22 +71,19 @@ def create_app(
     if not settings.allow_remote:
         app.add_middleware(LocalHosts)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestLog, tracer=tracer)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's manual does
     return app
 
 
 @asynccontextmanager
-async def _while_up(app: FastAPI, store: Store | None) -> AsyncIterator[None]:
+async def _while_up(
+    app: FastAPI, models: LiveModels, tracer: Tracer | None, store: Store | None
+) -> AsyncIterator[None]:
+    models.start()
     yield
+    models.stop()
+    if tracer is not None:
+        tracer.close()
     if store is not None:  # a store that was handed in is its owner's to close
         store.close()
-
-
-def _champion(settings: Settings) -> ResponseTagger | str:
-    """Load the champion, or give the sentence that says why there is none."""
-    from serving.tagging import load_tagger
-
-    try:
-        return load_tagger(None, settings)
-    except ModelError as error:
-        return str(error)

@@ -16,9 +16,10 @@ from serving.ingest import ingest, ingest_file
 from serving.openapi import body_of, file_body
 from serving.problems import FieldError, declared
 from serving.queries import parse_columns
+from serving.request_facts import note_items
 from serving.schemas import ResponseIn, TagReply, TagRequest, UpsertReply, UpsertRequest
-from serving.state import State
-from serving.uploads import FILES, JSON, UploadDependency
+from serving.state import ServiceState, State
+from serving.uploads import FILES, JSON, Upload, UploadDependency
 
 router = APIRouter()
 
@@ -39,24 +40,52 @@ Filename = Annotated[
 ]
 
 
+PinnedModel = Annotated[
+    str | None,
+    Query(
+        alias="model",
+        max_length=200,
+        description="A version to tag with, instead of the one that serves.",
+        examples=["reason-codes/7"],
+    ),
+]
+
+
 @router.post(
     "/v1/tag",
     operation_id="tagResponses",
     summary="Tag responses",
     response_model=TagReply,
     response_model_exclude_unset=True,
-    responses=declared(413, 415, 422, 503),
+    responses=declared(404, 413, 415, 422, 503, 507),
     openapi_extra=body_of(TagRequest),
 )
-def tag_responses(state: State, upload: UploadDependency) -> dict[str, Any]:
+def tag_responses(state: State, upload: UploadDependency, pinned: PinnedModel = None) -> dict[str, Any]:
     """Tag up to 1,000 responses without storing them.
 
-    A comment that cannot be read has the status `error` and fails no other.
+    A comment that cannot be read has the status `error` and fails no other. The model that serves tags,
+    or the version that `model` names, in the query or in the body.
+    """
+    return tag_request(state, upload, pinned)
+
+
+def tag_request(state: ServiceState, upload: Upload, pinned: str | None) -> dict[str, Any]:
+    """Tag the responses of a body with the model that serves, or the one that is named.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such model.
+    FieldError
+        If the body names another one.
     """
     upload.require([JSON])
     request = upload.read(TagRequest)
+    if pinned is not None and request.model not in (None, pinned):
+        raise FieldError("the address names another model", ("model",))
     responses = parse_items(request.responses, state.scale)
-    tagger = state.tagger.at(request.operating_point)
+    note_items(len(responses))
+    tagger = state.tagger_for(pinned or request.model).at(request.operating_point)
     rows = tagger.tag(responses)
     return {
         "model": tagger.name,
@@ -71,7 +100,7 @@ def tag_responses(state: State, upload: UploadDependency) -> dict[str, Any]:
     operation_id="upsertResponses",
     summary="Tag and store responses",
     response_model=UpsertReply,
-    responses=declared(413, 415, 422, 503),
+    responses=declared(413, 415, 422, 503, 507),
     openapi_extra=body_of(UpsertRequest, file_body(FILES)),
 )
 def upsert_responses(
@@ -92,18 +121,19 @@ def upsert_responses(
     tagger = state.tagger
     if upload.media_type == JSON:
         items = upload.read(UpsertRequest).responses
+        note_items(len(items))
         return asdict(ingest(parse_items(items, state.scale, ids=True), tagger, state.store))
     try:
-        return asdict(
-            ingest_file(
-                upload.path,
-                tagger,
-                state.store,
-                scale=state.scale,
-                columns=parse_columns(map_),
-                date_format=date_format,
-            )
+        counts = ingest_file(
+            upload.path,
+            tagger,
+            state.store,
+            scale=state.scale,
+            columns=parse_columns(map_),
+            date_format=date_format,
         )
+        note_items(counts.received)
+        return asdict(counts)
     except InputError as error:
         if error.file is not None:  # the temporary file's name tells nobody anything
             error.file = filename or f"upload{upload.path.suffix}"

@@ -34,6 +34,9 @@ def test_every_operation_of_the_contract_is_there(document):
         ("get", "/v1/findings"),
         ("get", "/v1/segments"),
         ("get", "/v1/taxonomy"),
+        ("get", "/v1/models/serving"),
+        ("get", "/v1/models/shadow"),
+        ("post", "/v1/models/{version}/tag"),
         ("get", "/healthz"),
         ("get", "/readyz"),
     }

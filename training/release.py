@@ -17,6 +17,8 @@ from data.errors import ModelError
 from data.settings import Settings
 from data.text import text_hash
 from model.classifier import ReasonCodeClassifier
+from model.code_mix import CodeMix
+from model.decision import decide
 from model.description import TAXONOMY
 from training.evaluation import Evaluation, evaluate_model
 from training.export import export_onnx
@@ -68,12 +70,13 @@ def release(
     """
     on_stage("Evaluating")
     held_out = split.test if len(split.test) else split.validation
-    evaluation = _evaluate(classifier, pick(data.comments, held_out), pick(data.targets, held_out))
+    evaluation, mix = _evaluate(classifier, pick(data.comments, held_out), pick(data.targets, held_out))
     summary = _summary(data, classifier, len(split.train), len(split.validation), len(held_out)) | dict(facts)
     with tempfile.TemporaryDirectory(prefix="whyscore-") as scratch:
         folder = Path(scratch) / "reason-codes"
         on_stage("Exporting")
         _write_folder(classifier, data, split, folder, summary, seen)
+        mix.write(folder)
         definitions = list(chain(*classifier.definitions))
         compared = pick(data.comments, split.validation) or data.comments or definitions
         summary["export_difference"] = export_onnx(classifier, folder, compared)
@@ -91,14 +94,19 @@ def read_seen(folder: Path) -> set[str]:
     return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
 
 
-def _evaluate(classifier: ReasonCodeClassifier, comments: list[str], targets: list[Target]) -> Evaluation:
+def _evaluate(
+    classifier: ReasonCodeClassifier, comments: list[str], targets: list[Target]
+) -> tuple[Evaluation, CodeMix]:
+    """Measure on held-out comments, and count the codes that they are given."""
     if classifier.description_ is None:
         raise ModelError("the classifier is not fitted yet")
     present, known = classifier.labels.encode(targets)
     probabilities = np.zeros(present.shape, np.float32)
     if comments:
         probabilities = classifier.predict_proba(comments)
-    return evaluate_model(probabilities, present, known, classifier.description_)
+    description = classifier.description_
+    mix = CodeMix.of(decide(probabilities, description.threshold_array()), description.codes)
+    return evaluate_model(probabilities, present, known, description), mix
 
 
 def _write_folder(

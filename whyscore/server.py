@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
 from data.errors import InputError
 from data.settings import Settings
-from whyscore.terminal import say
+from whyscore.terminal import print_json, progress_bar, say
 
 
 def run_server(host: str, port: int, model: str | None, settings: Settings) -> None:
@@ -30,16 +31,27 @@ def run_server(host: str, port: int, model: str | None, settings: Settings) -> N
 
 
 def server_config(app: Any) -> Any:
-    """Give uvicorn's settings: quiet, and without a log line for each request."""
+    """Give uvicorn's settings: its logs go where the program's go; the program itself tells of requests."""
     import uvicorn
 
-    return uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="on")
+    return uvicorn.Config(
+        app, log_config=None, log_level="warning", access_log=False, server_header=False, lifespan="on"
+    )
 
 
 def make_app(model: str | None, settings: Settings) -> Any:
-    """Build the application with its model loaded; one that is not there yet leaves it not ready."""
+    """Build the application with its model loaded; one that is not there yet leaves it not ready.
+
+    A model that is named stays; without one the champion of the registry is followed.
+    """
     from serving.api import create_app
+    from serving.logs import set_up_logs
     from serving.tagging import load_tagger
+
+    set_up_logs(settings.log)
+    # A registry that is gone is asked again soon anyway; MLflow alone would hold a request for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
     app = create_app(settings, tagger=load_tagger(model, settings) if model is not None else None)
     loaded = app.state.service.loaded
@@ -74,3 +86,19 @@ def address_of(listener: socket.socket) -> str:
     """Give the URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def run_retagging(model: str | None, as_json: bool, settings: Settings) -> None:
+    """Tag again what the store has from other models."""
+    from data.store import Store
+    from serving.retag import retag
+    from serving.tagging import load_tagger
+
+    tagger = load_tagger(model, settings)
+    with Store.open(settings.store) as store, progress_bar("Tagging again") as tell:
+        total = store.count()
+        written = retag(store, tagger, lambda done: tell(done, total, ""))
+    if as_json:
+        print_json({"model": tagger.name, "responses": total, "retagged": written})
+        return
+    say(f"{written} of {total} responses were tagged again, by {tagger.name}.")
