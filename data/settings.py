@@ -115,6 +115,25 @@ class Settings(BaseSettings):
         description="Personal data to mask before anything is stored: card, iban, email, phone (phone:GB for "
         "numbers as written there too), with commas between.",
     )
+    follow_seconds: float = Field(
+        2.0,
+        ge=0,
+        description="How often a server asks the registry for another champion, in seconds; 0 never.",
+    )
+    pinned_models: int = Field(
+        2, ge=1, description="Versions kept loaded besides the champion, for requests that name one."
+    )
+    shadow: str | None = Field(
+        None,
+        description="Model that is compared with the champion in the background; the alias challenger "
+        "of the registry where it is not set.",
+    )
+    shadow_share: float = Field(
+        0.1, ge=0, le=1, description="Share of the comments that the challenger reads too; 0 none."
+    )
+    log: Literal["text", "json"] = Field(
+        "text", description="Form of the server's log; json has a line for each request, without its texts."
+    )
     scale: Literal["nps", "csat5", "ces7"] = Field("nps", description="The scale of the scores in the store.")
 
     connectors: Path | None = Field(

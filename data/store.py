@@ -6,13 +6,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from sqlalchemy import Connection, Engine, delete, func, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, func, select, true, update
 
 from data.annotations import Polarity
 from data.errors import WhyscoreError
@@ -32,7 +31,6 @@ from data.store_pages import (
     sort_keys,
 )
 from data.store_rows import (
-    ID_CHUNK,
     READ,
     READ_TAGS,
     READ_TAGS_WITHOUT_TEXT,
@@ -40,10 +38,9 @@ from data.store_rows import (
     assemble,
     by_ids,
     canonical,
-    response_values,
-    tag_values,
 )
 from data.store_schema import changes, responses, tags
+from data.store_writing import replace_responses
 from data.tags import Status, TaggedResponse
 from data.tombstones import Tombstones
 
@@ -182,7 +179,7 @@ class Store:
         """
         if self.mask:  # whichever way they came
             rows = [mask_tagged(row, self.mask) for row in rows]
-        latest = {row.response.response_id: canonical(row) for row in rows}
+        latest = {row.response.response_id: row for row in map(canonical, rows)}
         with self.writing() as connection:
             version = connection.scalar(select(changes.c.version).with_for_update())
             stale = overtaken(connection, versions or {})
@@ -196,7 +193,7 @@ class Store:
                 raise ChangedError("somebody else changed the response in the meantime; read it again")
             changed = [row for key, row in latest.items() if before.get(key) != row]
             if changed:
-                self._replace(connection, changed)
+                replace_responses(connection, changed)
                 connection.execute(update(changes).values(version=(version or 0) + 1))
                 for hook in self._hooks:
                     hook(connection, changed, before)
@@ -221,21 +218,6 @@ class Store:
         with self.reading() as connection:
             gone = self.tombstones.among(connection, (row.respondent_id for row in rows))
         return [row for row in rows if row.respondent_id not in gone] if gone else list(rows)
-
-    def _replace(self, connection: Connection, rows: list[TaggedResponse]) -> None:
-        now = datetime.now(UTC)
-        values = [response_values(row, now) for row in rows]
-        on_sqlite = self._engine.dialect.name == "sqlite"
-        statement = sqlite.insert(responses) if on_sqlite else postgresql.insert(responses)
-        kept = ("response_id", "received_at")  # these stay what they were
-        new = {name: statement.excluded[name] for name in values[0] if name not in kept}
-        connection.execute(statement.on_conflict_do_update(index_elements=["response_id"], set_=new), values)
-        ids = [row.response.response_id for row in rows]
-        for start in range(0, len(ids), ID_CHUNK):
-            connection.execute(delete(tags).where(tags.c.response_id.in_(ids[start : start + ID_CHUNK])))
-        found = [value for row in rows for value in tag_values(row)]
-        if found:
-            connection.execute(tags.insert(), found)
 
     def tagged(self, *, batch: int = 2000, texts: bool = True) -> Iterator[TaggedResponse]:
         """Yield every response, as the store was when the first was asked for.

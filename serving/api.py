@@ -13,7 +13,6 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from data.api_keys import ApiKeys
-from data.errors import ModelError
 from data.kept_answers import KeptAnswers
 from data.rates import parse_rate
 from data.scale import scale_named
@@ -41,6 +40,7 @@ from serving.guard import Gate, Guard, KeyWatch
 from serving.idempotency import IdempotencyKeys
 from serving.import_jobs import ImportWorker
 from serving.ingest import ResponseTagger
+from serving.live_models import LiveModels
 from serving.methods import HeadAsGet
 from serving.micro_batches import MicroBatches
 from serving.middleware import BodyLimit, SecurityHeaders, UnexpectedErrors
@@ -49,7 +49,9 @@ from serving.problems import handle_errors
 from serving.ranking import StoredRanking
 from serving.rate_limits import RateLimits
 from serving.request_limits import BodyDeadline, HeaderLimit
+from serving.request_log import RequestLog
 from serving.state import ServiceState
+from serving.tracing import Tracer, tracer_on_request
 from serving.webhook_delivery import Courier
 from serving.webhook_worker import WebhookWorker
 
@@ -103,8 +105,8 @@ def create_app(
     settings
         Where things are, and their limits.
     tagger
-        The model; the champion where None. Where there is none either, the application starts
-        without, says so under ``/readyz``, and refuses what needs a model.
+        The model; None follows the champion of the registry. Where there is none yet, the application
+        starts without, says so under ``/readyz``, and refuses what needs a model until there is one.
     store
         The store; the one that the settings name where None.
 
@@ -119,6 +121,8 @@ def create_app(
             settings.store, mask=settings.mask_kinds, erasure_key=settings.home / "erasure.key"
         )
     scale = scale_named(settings.scale)
+    models = LiveModels(settings, tagger)
+    tracer = tracer_on_request()
     app = FastAPI(
         title="Whyscore",
         version=API_VERSION,
@@ -127,15 +131,9 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         docs_url=None,  # these pages load their scripts from elsewhere
         redoc_url=None,
-        lifespan=partial(_while_up, store=store if opened else None),
+        lifespan=partial(_while_up, models=models, tracer=tracer, store=store if opened else None),
     )
-    app.state.service = ServiceState(
-        settings,
-        scale,
-        store,
-        StoredRanking(store, scale),
-        tagger if tagger is not None else _champion(settings),
-    )
+    app.state.service = ServiceState(settings, scale, store, StoredRanking(store, scale), models)
     app.state.loop = make_loop(settings, store, scale)
     app.state.worker = ImportWorker(store, settings.home, scale, lambda: app.state.service.tagger)
     app.state.micro_batches = MicroBatches(settings.queue_tokens, settings.request_timeout_s)
@@ -146,6 +144,7 @@ def create_app(
     watch = KeyWatch(ApiKeys(store.engine), required=settings.require_key)
     app.state.gate = Gate(watch, parse_rate(settings.rate_limit), RateLimits())
     _add_middleware(app, settings, app.state.gate, store)
+    app.add_middleware(RequestLog, tracer=tracer)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's manual does
     return app
 
@@ -186,26 +185,22 @@ def _add_middleware(app: FastAPI, settings: Settings, gate: Gate, store: Store) 
 
 
 @asynccontextmanager
-async def _while_up(app: FastAPI, store: Store | None) -> AsyncIterator[None]:
+async def _while_up(
+    app: FastAPI, models: LiveModels, tracer: Tracer | None, store: Store | None
+) -> AsyncIterator[None]:
     allow_private = app.state.service.settings.webhook_allow_private
     courier = WebhookWorker(app.state.loop, Courier(allow_private=allow_private))
     app.state.webhook_worker = courier
     importer: ImportWorker = app.state.worker
+    models.start()
     courier.start()
     importer.start()
     yield
     app.state.micro_batches.close()
     await run_in_threadpool(courier.stop)
     await run_in_threadpool(importer.stop)
+    await run_in_threadpool(models.stop)
+    if tracer is not None:
+        tracer.close()
     if store is not None:  # a store that was handed in is its owner's to close
         store.close()
-
-
-def _champion(settings: Settings) -> ResponseTagger | str:
-    """Load the champion, or give the sentence that says why there is none."""
-    from serving.tagging import load_tagger
-
-    try:
-        return load_tagger(None, settings)
-    except ModelError as error:
-        return str(error)

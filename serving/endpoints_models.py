@@ -1,4 +1,4 @@
-"""Endpoints of the model registry: versions, the champion, and the way back."""
+"""Endpoints of models: the registry's versions, the champion and the way back, and what serves."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ from model.versions import (
     promote,
     rollback,
 )
+from serving import metrics
 from serving.customer_loop import announce_promotion
 from serving.idempotency import PARAMETER
+from serving.openapi import body_of
 from serving.paging import Cursor, Limit, next_page
 from serving.problems import declared, log
+from serving.schemas import TagReply, TagRequest
+from serving.schemas_models import ServingReply, ShadowReply
 from serving.schemas_service import ChampionReply, ModelsReply, ModelVersion
 from serving.state import ServiceState, State
+from serving.tag_requests import tag_together
 
 router = APIRouter()
 
@@ -52,6 +57,30 @@ def list_models(
     shown = versions[:limit]
     following = cursor_of("models", str(shown[-1].version)) if len(versions) > limit else None
     return {"models": [_record(one, state) for one in shown], **next_page(request, reply, following)}
+
+
+@router.get(
+    "/v1/models/serving",
+    operation_id="getServingModel",
+    summary="The model that serves",
+    response_model=ServingReply,
+    responses=declared(),
+)
+def get_serving_model(state: State) -> dict[str, Any]:
+    """Tell which model tags, since when, and what keeps a newer one from it."""
+    return state.models.status()
+
+
+@router.get(
+    "/v1/models/shadow",
+    operation_id="getShadowReport",
+    summary="Where a challenger differs",
+    response_model=ShadowReply,
+    responses=declared(),
+)
+def get_shadow_report(state: State) -> dict[str, Any]:
+    """Tell how far the challenger agrees with the champion, code by code, on this worker's comments."""
+    return state.models.shadow.report()
 
 
 @router.get(
@@ -108,6 +137,26 @@ def _told(state: ServiceState, champion: int, before: int | None) -> dict[str, A
     except StoreError as error:
         log.error("nobody could be told of the promotion: %s", error.message)
     return {"champion": champion, "before": before}
+
+
+@router.post(
+    "/v1/models/{version}/tag",
+    operation_id="tagWithVersion",
+    summary="Tag with one version",
+    response_model=TagReply,
+    response_model_exclude_unset=True,
+    responses=declared(404, 413, 415, 422, 429, 503, 507),
+    openapi_extra=body_of(TagRequest),
+)
+async def tag_with_version(request: Request, version: Version) -> Response:
+    """Tag up to 1,000 responses with one version of the model, whichever serves; nothing is stored."""
+    return await tag_together(request, str(version))
+
+
+@router.get("/metrics", include_in_schema=False)
+def get_metrics() -> Response:
+    """Give the figures for Prometheus."""
+    return Response(metrics.exposition(), headers={"Content-Type": metrics.MEDIA_TYPE})
 
 
 def _versions(state: ServiceState) -> list[RegisteredVersion]:

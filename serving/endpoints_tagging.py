@@ -16,6 +16,7 @@ from serving.items import parse_items
 from serving.openapi import body_of, file_body
 from serving.problems import declared
 from serving.queries import parse_columns
+from serving.request_facts import note_items
 from serving.schemas import MASK_WORDS, MaskKind, TagReply, TagRequest, UpsertReply, UpsertRequest
 from serving.state import State
 from serving.tag_requests import tag_together
@@ -41,22 +42,34 @@ Filename = Annotated[
 Mask = Annotated[list[MaskKind], Query(max_length=20, description=MASK_WORDS)]
 
 
+PinnedModel = Annotated[
+    str | None,
+    Query(
+        alias="model",
+        max_length=200,
+        description="A version to tag with, instead of the one that serves.",
+        examples=["reason-codes/7"],
+    ),
+]
+
+
 @router.post(
     "/v1/tag",
     operation_id="tagResponses",
     summary="Tag responses",
     response_model=TagReply,
     response_model_exclude_unset=True,
-    responses=declared(413, 415, 422, 429, 503),
+    responses=declared(404, 413, 415, 422, 429, 503, 507),
     openapi_extra=body_of(TagRequest),
 )
-async def tag_responses(request: Request) -> JsonAnswer:
+async def tag_responses(request: Request, pinned: PinnedModel = None) -> JsonAnswer:
     """Tag up to 1,000 responses without storing them.
 
     A comment that cannot be read has the status `error` and fails no other. Where more waits than can be
-    read in time the answer is 429.
+    read in time the answer is 429. The model that serves tags, or the version that `model` names, in the
+    query or in the body.
     """
-    return await tag_together(request)
+    return await tag_together(request, pinned)
 
 
 @router.post(
@@ -64,7 +77,7 @@ async def tag_responses(request: Request) -> JsonAnswer:
     operation_id="upsertResponses",
     summary="Tag and store responses",
     response_model=UpsertReply,
-    responses=declared(409, 413, 415, 422, 503),
+    responses=declared(409, 413, 415, 422, 503, 507),
     openapi_extra=body_of(UpsertRequest, file_body(FILES)) | {"parameters": [PARAMETER]},
 )
 def upsert_responses(
@@ -86,20 +99,21 @@ def upsert_responses(
     tagger = state.tagger
     if upload.media_type == JSON:
         request = upload.read(UpsertRequest)
+        note_items(len(request.responses))
         items = parse_items(request.responses, state.scale, ids=True)
         return asdict(ingest(items, tagger, state.store, mask=parse_kinds((*mask, *request.mask))))
     try:
-        return asdict(
-            ingest_file(
-                upload.path,
-                tagger,
-                state.store,
-                scale=state.scale,
-                columns=parse_columns(map_),
-                date_format=date_format,
-                mask=parse_kinds(mask),
-            )
+        counts = ingest_file(
+            upload.path,
+            tagger,
+            state.store,
+            scale=state.scale,
+            columns=parse_columns(map_),
+            date_format=date_format,
+            mask=parse_kinds(mask),
         )
+        note_items(counts.received)
+        return asdict(counts)
     except InputError as error:
         if error.file is not None:  # the temporary file's name tells nobody anything
             error.file = filename or f"upload{upload.path.suffix}"

@@ -21,6 +21,7 @@ from data.api_keys import ApiKey
 from data.errors import WhyscoreError
 from data.kept_answers import KEPT_HOURS, KeptAnswer, KeptAnswers
 from serving.problems import http_problem, log, new_problem, problem_of, problem_response
+from serving.request_facts import route_of
 
 HEADER = "Idempotency-Key"
 PARAMETER: dict[str, Any] = {
@@ -118,7 +119,7 @@ class IdempotencyKeys:
             try:
                 await run_in_threadpool(self._answers.finish, key_hash, _kept(messages))
             except WhyscoreError as error:  # the answer stands all the same
-                log.error("%s: the answer cannot be kept: %s", scope["path"], error.message)
+                log.error("%s: the answer cannot be kept: %s", route_of(scope), error.message)
         for message in messages:
             await send(message)
 

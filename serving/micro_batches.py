@@ -21,6 +21,7 @@ from math import ceil
 from data.errors import WhyscoreError
 from data.responses import Response
 from data.tags import TaggedResponse
+from serving import metrics
 from serving.ingest import ResponseTagger
 
 # Batches under way: one is read while the next is tokenized and the last one's evidence is found.
@@ -79,6 +80,8 @@ class _Comment:
     ----------
     response
         Of the first who asked; the tags depend on its comment alone.
+    since
+        When it was asked for.
     requests
         Whoever waits for it.
     row
@@ -90,6 +93,7 @@ class _Comment:
     tagger: ResponseTagger
     response: Response
     tokens: int
+    since: float
     requests: list[_Request] = field(default_factory=list)
     row: TaggedResponse | None = None
     entered: bool = False
@@ -147,7 +151,7 @@ class MicroBatches:
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tagging")
         self._requests: deque[_Request] = deque()
         self._comments: dict[tuple[int, str], _Comment] = {}
-        self._tokens = 0
+        self._tokens = self._waiting = 0
         self._under_way = 0
         self._rate = _FIRST_RATE
         self._together = 1
@@ -158,8 +162,7 @@ class MicroBatches:
     @property
     def load(self) -> Load:
         """How much there is to do."""
-        waiting = sum(not comment.taken for comment in self._comments.values())
-        return Load(waiting, self._tokens, self._under_way, self._rate)
+        return Load(self._waiting, self._tokens, self._under_way, self._rate)
 
     async def tag(self, responses: Sequence[Response], tagger: ResponseTagger) -> list[TaggedResponse]:
         """Tag the responses of one request, all with the same model.
@@ -218,11 +221,12 @@ class MicroBatches:
             text = response.comment or ""
             if text not in found:
                 shared = self._comments.get((id(tagger), text))
-                found[text] = shared or _Comment(tagger, response, _tokens_of(text))
+                found[text] = shared or _Comment(tagger, response, _tokens_of(text), self._clock())
         fresh = sum(comment.tokens for comment in found.values() if not comment.entered)
         # What cannot be read in half the time that a request has would only be read for nobody.
         most = min(self._most, self._rate * self._timeout / 2)
         if fresh and self._tokens and self._tokens + fresh > most:
+            metrics.refused_request("queue_full")
             raise OverloadedError(min(60, max(1, ceil(self._tokens / self._rate))))
         return [found[response.comment or ""] for response in responses]
 
@@ -236,10 +240,12 @@ class MicroBatches:
                 comment.entered = True
                 self._comments[id(tagger), comment.response.comment or ""] = comment
                 self._tokens += comment.tokens
+                self._waiting += 1
             comment.requests.append(request)
         if waiting:
             self._requests.append(request)
         self._pump()
+        metrics.set_queue(self._waiting)
         return request
 
     def _leave(self, request: _Request, wanted: Sequence[_Comment]) -> None:
@@ -263,6 +269,7 @@ class MicroBatches:
         else:
             self._forget(comment)
             self._tokens -= comment.tokens
+            self._waiting -= 1
 
     def _forget(self, comment: _Comment) -> None:
         self._comments.pop((id(comment.tagger), comment.response.comment or ""), None)
@@ -314,6 +321,9 @@ class MicroBatches:
                 self._requests.append(request)
         self._requests.extendleft(reversed(passed))
         self._tokens -= tokens
+        self._waiting -= len(batch)
+        if batch:
+            metrics.saw_batch(len(batch), self._clock() - min(comment.since for comment in batch))
         return batch
 
     def _start(self, batch: list[_Comment]) -> None:
@@ -344,6 +354,7 @@ class MicroBatches:
             self._fail(batch, failure)
         self._last_done = now
         self._pump()
+        metrics.set_queue(self._waiting)
 
     def _note_rate(self, batch: list[_Comment], seconds: float) -> None:
         rate = sum(comment.tokens for comment in batch) / max(seconds, 1e-4)

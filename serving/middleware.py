@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.problems import http_problem, log, unexpected
+from serving.request_facts import route_of
 
 # The page is served from here and loads nothing from elsewhere; nobody may frame it.
 SECURITY_HEADERS = {
@@ -156,9 +157,9 @@ class UnexpectedErrors:
         try:
             await self.app(scope, receive, send_noted)
         except ClientDisconnect:
-            log.info("%s %s: the client went away", scope["method"], scope["path"])
+            log.info("%s %s: the client went away", scope["method"], route_of(scope))
         except Exception as error:
             frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("%s %s: %s\n%s", scope["method"], scope["path"], type(error).__name__, frames)
+            log.error("%s %s: %s\n%s", scope["method"], route_of(scope), type(error).__name__, frames)
             if not started:
                 await unexpected()(scope, receive, send)

@@ -8,6 +8,7 @@ Bryan, P., Zyp, K. & Nottingham, M. (2013). JavaScript Object Notation (JSON) Po
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 
 from data.cells import whole_text
 from data.errors import InputError, WhyscoreError
+from serving.request_facts import request_id, route_of
 from serving.schemas import FieldProblem, Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -39,6 +41,7 @@ _WHEN = {
     429: "Too many requests, or more waits than can be done in time; ``Retry-After`` says when to try again.",
     500: "Something went wrong on this side.",
     503: "The store cannot be reached, no model is loaded, or the answer would come too late.",
+    507: "The disk is full; nothing was stored.",
 }
 
 _TITLES = {413: "Content too large"}  # Python's phrase for it depends on the version
@@ -78,7 +81,8 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Give a problem as an HTTP response."""
+    """Give a problem as an HTTP response, with the id of the request that ran into it."""
+    problem = problem.model_copy(update={"request_id": request_id()})
     return JSONResponse(
         problem.model_dump(exclude_none=True), problem.status, headers=headers, media_type=MEDIA_TYPE
     )
@@ -128,13 +132,14 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(WhyscoreError, _whyscore_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(OSError, _system_error)
 
 
 def _whyscore_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, WhyscoreError)
     again = None if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     if error.status >= 500:
-        log.error("%s %s: %s", request.method, request.url.path, error.message)
+        log.error("%s %s: %s", request.method, route_of(request.scope), error.message)
         return problem_response(problem_of(error), again)
     if isinstance(error, FieldError):
         return problem_response(_fields_problem(error, [(error.message, ("body", *error.place))]))
@@ -168,6 +173,15 @@ def _field(message: str, place: Sequence[str | int]) -> FieldProblem:
         path = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place[1:])
         return FieldProblem(detail=detail, pointer=whole_text(f"#{path}"))
     return FieldProblem(detail=detail, parameter=str(place[1]))
+
+
+def _system_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+    log.error("%s %s: the disk is full", request.method, route_of(request.scope))
+    detail = "the server's disk for temporary files is full; nothing was stored, try again later"
+    return problem_response(new_problem(507, "Storage full", detail))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

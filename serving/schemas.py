@@ -123,6 +123,12 @@ class TagRequest(_Request):
         description=f"{MASK_WORDS} The model reads the masked comment; comment and evidence of the answer "
         "are those of the original.",
     )
+    model: str | None = Field(
+        None,
+        max_length=200,
+        description="A version to tag with, instead of the one that serves.",
+        examples=["reason-codes/7"],
+    )
 
 
 class UpsertRequest(_Request):
@@ -322,6 +328,9 @@ class Readiness(BaseModel):
     status: str = Field(description="Always ``ready``.", examples=["ready"])
     model: str = Field(description="The model that tags.", examples=["reason-codes/7"])
     responses: int = Field(description="Responses in the store.")
+    problems: list[str] | None = Field(
+        None, description="What is wrong though it works, such as a registry that cannot be asked."
+    )
 
 
 class FieldProblem(BaseModel):
@@ -359,3 +368,4 @@ class Problem(BaseModel):
     row: int | None = Field(None, description="The row, as a spreadsheet shows it: the header is row 1.")
     column: str | None = Field(None, description="The column.")
     errors: list[FieldProblem] | None = Field(None, description="The fields that are wrong, one by one.")
+    request_id: str | None = Field(None, description="Names the request in the server's log.")

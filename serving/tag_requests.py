@@ -19,6 +19,8 @@ from data.scale import Scale
 from data.tags import TaggedResponse
 from serving.items import parse_items
 from serving.micro_batches import MicroBatches
+from serving.problems import FieldError
+from serving.request_facts import note_items
 from serving.schemas import TagRequest
 from serving.state import ServiceState
 from serving.uploads import JSON, media_type_of, read_json, require_media_type
@@ -30,8 +32,23 @@ _SMALL_ANSWER = 32
 _PATIENCE_S = 0.25
 
 
-async def tag_together(request: Request) -> Answer:
-    """Answer a request for tags; see `serving.endpoints_tagging.tag_responses`."""
+async def tag_together(request: Request, pinned: str | None = None) -> Answer:
+    """Answer a request for tags; see `serving.endpoints_tagging.tag_responses`.
+
+    Parameters
+    ----------
+    request
+        As it came.
+    pinned
+        The model that the address names; None where it names none.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such model.
+    FieldError
+        If the body names another one.
+    """
     state: ServiceState = request.app.state.service
     room: MicroBatches = request.app.state.micro_batches
     require_media_type(media_type_of(request), [JSON])
@@ -40,7 +57,13 @@ async def tag_together(request: Request) -> Answer:
         wanted, responses = _read(body, state.scale)
     else:
         wanted, responses = await run_in_threadpool(_read, body, state.scale)
-    tagger = state.tagger.at(wanted.operating_point)  # once: all of a request is read by one model
+    if pinned is not None and wanted.model not in (None, pinned):
+        raise FieldError("the address names another model", ("model",))
+    note_items(len(responses))
+    name = pinned or wanted.model
+    # Once: all of a request is read by one model. One that is named may have to be loaded.
+    current = state.tagger if name is None else await run_in_threadpool(state.tagger_for, name)
+    tagger = current.at(wanted.operating_point)
     kinds = parse_kinds((*state.settings.mask_kinds, *wanted.mask))
     if kinds:
         masked = await run_in_threadpool(lambda: [mask_response(one, kinds) for one in responses])

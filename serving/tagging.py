@@ -10,6 +10,7 @@ from data.responses import Response
 from data.settings import Settings
 from data.tags import Status, TaggedResponse
 from data.taxonomy import Taxonomy
+from model.code_mix import CodeMix, read_code_mix
 from model.comment_tagger import CommentTagger
 from model.operating_points import BALANCED, PointName
 from model.registry import find_model
@@ -31,6 +32,10 @@ class Tagger:
         The operating point.
     points
         The same model at other points, so that each is one object and requests for it are read together.
+    mix
+        The codes that it gave to comments like those of its training, where the model tells.
+    created
+        When it was registered, in seconds since 1970, where the registry tells.
     """
 
     model_name: str
@@ -38,6 +43,8 @@ class Tagger:
     max_comment_chars: int
     point: PointName = BALANCED
     points: dict[PointName, Tagger] = field(default_factory=dict, repr=False)
+    mix: CodeMix | None = None
+    created: float | None = None
 
     @property
     def name(self) -> str:
@@ -124,4 +131,10 @@ def load_tagger(uri: str | None, settings: Settings) -> Tagger:
     reader = CommentTagger.load(location.folder, settings.threads, settings.engine, settings.home)
     if not reader.description.codes:
         raise ModelError("the model knows no reason codes", file=location.folder)
-    return Tagger(location.name, reader, settings.max_comment_chars)
+    return Tagger(
+        location.name,
+        reader,
+        settings.max_comment_chars,
+        mix=read_code_mix(location.folder),
+        created=location.created,
+    )

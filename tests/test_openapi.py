@@ -73,6 +73,9 @@ def test_every_operation_of_the_contract_is_there(document):
         ("delete", "/v1/webhook-subscriptions/{subscription_id}"),
         ("get", "/v1/webhook-deliveries"),
         ("post", "/v1/webhook-deliveries/{delivery_id}/redelivery"),
+        ("get", "/v1/models/serving"),
+        ("get", "/v1/models/shadow"),
+        ("post", "/v1/models/{version}/tag"),
         ("get", "/healthz"),
         ("get", "/readyz"),
     }

@@ -18,6 +18,8 @@ from data.settings import Settings
 from data.text import text_hash
 from model.abstention import abstains
 from model.classifier import ReasonCodeClassifier
+from model.code_mix import CodeMix
+from model.decision import decide
 from model.description import TAXONOMY
 from model.engine_record import EngineRecord
 from training.evaluation import Evaluation, evaluate_model
@@ -70,12 +72,13 @@ def release(
     """
     on_stage("Evaluating")
     held_out = split.test if len(split.test) else split.validation
-    evaluation = _evaluate(classifier, pick(data.comments, held_out), pick(data.targets, held_out))
+    evaluation, mix = _evaluate(classifier, pick(data.comments, held_out), pick(data.targets, held_out))
     summary = _summary(data, classifier, len(split.train), len(split.validation), len(held_out)) | dict(facts)
     with tempfile.TemporaryDirectory(prefix="whyscore-") as scratch:
         folder = Path(scratch) / "reason-codes"
         on_stage("Exporting")
         _write_folder(classifier, data, split, folder, summary, seen)
+        mix.write(folder)
         definitions = list(chain(*classifier.definitions))
         validation = pick(data.comments, split.validation)
         engines = export_engines(
@@ -99,15 +102,22 @@ def read_seen(folder: Path) -> set[str]:
     return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
 
 
-def _evaluate(classifier: ReasonCodeClassifier, comments: list[str], targets: list[Target]) -> Evaluation:
+def _evaluate(
+    classifier: ReasonCodeClassifier, comments: list[str], targets: list[Target]
+) -> tuple[Evaluation, CodeMix]:
+    """Measure on held-out comments, and count the codes that they are given."""
     if classifier.description_ is None:
         raise ModelError("the classifier is not fitted yet")
     present, known = classifier.labels.encode(targets)
     probabilities = np.zeros(present.shape, np.float32)
     if comments:
         probabilities = classifier.predict_proba(comments)
+    description = classifier.description_
     abstained = abstains(comments, classifier.tokenize(comments), classifier.novelty_)
-    return evaluate_model(probabilities, present, known, classifier.description_, abstained)
+    chosen = decide(probabilities, description.threshold_array())
+    chosen[abstained] = False  # as when it serves
+    mix = CodeMix.of(chosen, description.codes)
+    return evaluate_model(probabilities, present, known, description, abstained), mix
 
 
 def _write_folder(

@@ -303,6 +303,14 @@ app.command()(explain)
 
 
 @app.command()
+def retag(model: ModelUri = None, as_json: AsJson = False) -> None:
+    """Tag again what the store has from other models, so that all of it can be ranked together."""
+    from whyscore.server import run_retagging
+
+    run_retagging(model, as_json, read_settings())
+
+
+@app.command()
 def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8000,

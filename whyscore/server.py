@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import socket
 import ssl
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from data.errors import InputError
 from data.settings import Settings
-from whyscore.terminal import say
+from whyscore.terminal import print_json, progress_bar, say
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 
@@ -66,7 +67,10 @@ def run_server(
 
 
 def server_config(app: Any, settings: Settings, tls: tuple[Path, Path] | None = None) -> Any:
-    """Give uvicorn's settings: quiet, without a log line for each request, and an end within a deadline."""
+    """Give uvicorn's settings: an end within a deadline, and logs that go where the program's go.
+
+    The program itself tells of requests.
+    """
     import uvicorn
 
     from serving.timed_protocol import TimedProtocol
@@ -74,6 +78,7 @@ def server_config(app: Any, settings: Settings, tls: tuple[Path, Path] | None = 
     return uvicorn.Config(
         app,
         http=TimedProtocol,
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -100,11 +105,20 @@ def check_certificate(certificate: Path, key: Path) -> None:
 
 
 def make_app(model: str | None, settings: Settings) -> Any:
-    """Build the application with its model loaded; one that is not there yet leaves it not ready."""
+    """Build the application with its model loaded; one that is not there yet leaves it not ready.
+
+    A model that is named stays; without one the champion of the registry is followed.
+    """
     from serving.api import create_app
+    from serving.logs import set_up_logs
     from serving.tagging import load_tagger
 
     share_arenas()
+    set_up_logs(settings.log)
+    # A registry that is gone is asked again soon anyway; MLflow alone would hold a request for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
     app = create_app(settings, tagger=load_tagger(model, settings) if model is not None else None)
     loaded = app.state.service.loaded
     if isinstance(loaded, str):
@@ -155,3 +169,19 @@ def address_of(listener: socket.socket) -> str:
     """Give the URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def run_retagging(model: str | None, as_json: bool, settings: Settings) -> None:
+    """Tag again what the store has from other models."""
+    from data.store import Store
+    from serving.retag import retag
+    from serving.tagging import load_tagger
+
+    tagger = load_tagger(model, settings)
+    with Store.open(settings.store, mask=settings.mask_kinds) as store, progress_bar("Tagging again") as tell:
+        total = store.count()
+        written = retag(store, tagger, lambda done: tell(done, total, ""))
+    if as_json:
+        print_json({"model": tagger.name, "responses": total, "retagged": written})
+        return
+    say(f"{written} of {total} responses were tagged again, by {tagger.name}.")

@@ -17,11 +17,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from data.errors import InputError, WhyscoreError
 from data.settings import Settings
 from model.engine import usable_cores
+from serving.worker_metrics import VARIABLE, forget_worker
 from whyscore.terminal import say
 
 _LOOK_S = 0.2
@@ -68,6 +70,7 @@ class Workers:
         self.count, self.listener, self.model, self.tls = count, listener, model, tls
         self.settings = settings.model_copy(update={"threads": threads_of_each(count, settings.threads)})
         self._workers: list[_Worker] = []
+        self._figures = TemporaryDirectory(prefix="whyscore-metrics-")  # where the workers count together
         self._stopping = threading.Event()
         self._short_lives = 0
 
@@ -109,7 +112,7 @@ class Workers:
             process = subprocess.Popen(
                 [sys.executable, "-m", "whyscore.workers", str(handle), str(told), *more],
                 stdin=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": path},
+                env=os.environ | {"PYTHONPATH": path, VARIABLE: self._figures.name},
                 pass_fds=(handle, told),
                 start_new_session=True,  # Ctrl-C is for the parent, which ends the workers in order
             )
@@ -142,6 +145,7 @@ class Workers:
                 continue
             lived = time.monotonic() - worker.started
             self._short_lives = self._short_lives + 1 if lived < _SHORT_LIFE_S else 0
+            forget_worker(worker.process.pid, Path(self._figures.name))
             say(f"A worker ended ({worker.process.returncode}) and is replaced.")
             _close(worker)
         self._workers = alive
@@ -164,6 +168,7 @@ class Workers:
                 worker.process.wait()
             _close(worker)
         self._workers = []
+        self._figures.cleanup()
 
 
 def threads_of_each(count: int, threads: int | None) -> int:

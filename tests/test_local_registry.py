@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import ModelError
+from model.local_registry import UnknownVersionError, aliased, find_apart, local_version
 from model.registry import find_model
-from model.registry_files import find_apart, local_version
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,52 +18,43 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_it_finds_what_mlflow_finds(trained_home):
     database = trained_home.home / "mlflow.sqlite"
     location = find_model(None, trained_home)
-    for uri in ("models:/reason-codes@champion", "models:/reason-codes/1"):
-        name, folder = local_version(database, uri)
-        assert name == "reason-codes/1"
-        assert folder in location.folder.parents
+    assert aliased(database, "reason-codes", "champion") == 1
+    found = local_version(database, "reason-codes", 1)
+    assert found.folder in location.folder.parents
     assert find_apart("models:/reason-codes/1", trained_home.model_dump_json()) == (
         location.name,
         location.folder,
+        found.created,
     )
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "models:/reason-codes@nobody",
-        "models:/reason-codes/99",
-        "models:/none@champion",
-        "models:/x",
-        "runs:/1",
-    ],
-)
-def test_what_it_cannot_tell_is_left_to_mlflow(trained_home, uri):
-    assert local_version(trained_home.home / "mlflow.sqlite", uri) is None
+def test_what_it_cannot_tell_is_left_to_mlflow(trained_home):
+    database = trained_home.home / "mlflow.sqlite"
+    assert aliased(database, "reason-codes", "nobody") is None
+    assert local_version(database, "reason-codes", 99) is None
+    assert local_version(database, "none", 1) is None
 
 
-def test_a_database_of_another_make_and_files_elsewhere_are_left_to_mlflow(tmp_path):
+def test_versions_that_are_deleted_or_elsewhere_are_left_to_mlflow(tmp_path):
     database = tmp_path / "m.sqlite"
-    database.write_bytes(b"this is no database, and long enough to be sure of it" * 40)
-    assert local_version(database, "models:/a/1") is None
-    database.unlink()
+    columns = "name, version, source, storage_location, current_stage, creation_time"
     with sqlite3.connect(database) as db:
-        db.execute("CREATE TABLE model_versions (name, version, source, storage_location, current_stage)")
-        rows = [("a", 1, "s3://bucket/a", None, "None"), ("a", 2, "x", (tmp_path / "gone").as_uri(), "None")]
-        rows += [
-            ("a", 3, "x", tmp_path.as_uri(), "None"),
-            ("a", 4, "x", tmp_path.as_uri(), "Deleted_Internal"),
-        ]
-        db.executemany("INSERT INTO model_versions VALUES (?, ?, ?, ?, ?)", rows)
+        db.execute(f"CREATE TABLE model_versions ({columns})")
+        here = tmp_path.as_uri()
+        rows = [("a", 1, "s3://bucket/a", None, "None", 0), ("a", 2, "x", f"{here}/gone", "None", 0)]
+        rows += [("a", 3, here, "", "None", 5000), ("a", 4, "x", here, "Deleted_Internal", 0)]
+        db.executemany("INSERT INTO model_versions VALUES (?, ?, ?, ?, ?, ?)", rows)
     db.close()
     for version in (1, 2, 4):
-        assert local_version(database, f"models:/a/{version}") is None
-    assert local_version(database, "models:/a/3") == ("a/3", tmp_path)
-    assert local_version(database, "models:/a@champion") is None  # there is no table of aliases
+        assert local_version(database, "a", version) is None
+    found = local_version(database, "a", 3)
+    assert (found.folder, found.created) == (tmp_path, 5)
+    with pytest.raises(ModelError, match="cannot be read"):
+        aliased(database, "a", "champion")  # there is no table of aliases
 
 
 def test_a_model_that_nobody_knows_is_one_sentence(trained_home):
-    with pytest.raises(ModelError, match="cannot be fetched"):
+    with pytest.raises(UnknownVersionError, match="cannot be fetched"):
         find_apart("models:/reason-codes/99", trained_home.model_dump_json())
 
 
