@@ -15,7 +15,7 @@ _LENGTHS = (8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 160, 192, 25
 _FEW_LENGTHS = (8, 16, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
 _MANY = 256
 """From so many comments on the shapes that full batches add are made good by the padding that they save."""
-_CALL = 24
+_CALL = 40
 """What one more call of the network costs, in tokens read: a batch is cut only where that saves more."""
 
 
