@@ -136,7 +136,7 @@ def create_app(
     app.state.service = ServiceState(settings, scale, store, StoredRanking(store, scale), models)
     app.state.loop = make_loop(settings, store, scale)
     app.state.worker = ImportWorker(store, settings.home, scale, lambda: app.state.service.tagger)
-    app.state.micro_batches = MicroBatches(settings.queue_tokens, settings.request_timeout_s)
+    app.state.micro_batches = _micro_batches(settings)
     for room in ROOMS:
         app.include_router(room.router)
     handle_errors(app)
@@ -184,6 +184,10 @@ def _add_middleware(app: FastAPI, settings: Settings, gate: Gate, store: Store) 
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(proxies))
 
 
+def _micro_batches(settings: Settings) -> MicroBatches:
+    return MicroBatches(settings.queue_tokens, settings.request_timeout_s)
+
+
 @asynccontextmanager
 async def _while_up(
     app: FastAPI, models: LiveModels, tracer: Tracer | None, store: Store | None
@@ -192,6 +196,8 @@ async def _while_up(
     courier = WebhookWorker(app.state.loop, Courier(allow_private=allow_private))
     app.state.webhook_worker = courier
     importer: ImportWorker = app.state.worker
+    # Anew: those of an application that was down before take no more work.
+    app.state.micro_batches = _micro_batches(app.state.service.settings)
     models.start()
     courier.start()
     importer.start()

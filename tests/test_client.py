@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from data.settings import Settings
+from serving import key_schemas, loop_schemas, schemas_models
 from serving.api import create_app
 from tests.stubs import StubTagger, tagged
 from whyscore_client import (
@@ -113,6 +114,30 @@ def exercised(client, file):
 
 
 OWN = {"close", "wait", *(name for name in vars(Client) if name.startswith(("iter_", "_")))}
+# The client has no methods of these: for administrators, browsers, survey tools, and closing the loop.
+LEFT_TO_HTTP = {
+    "assignFollowUp",
+    "beginSession",
+    "createKey",
+    "createWebhookSubscription",
+    "deleteWebhookSubscription",
+    "endSession",
+    "getFollowUp",
+    "getFollowUpReport",
+    "getServingModel",
+    "getShadowReport",
+    "listFollowUps",
+    "listKeys",
+    "listWebhookDeliveries",
+    "listWebhookSubscriptions",
+    "moveFollowUp",
+    "noteFollowUp",
+    "receiveWebhook",
+    "redeliverWebhook",
+    "revokeKey",
+    "rotateKey",
+    "tagWithVersion",
+}
 
 
 def test_every_operation_has_a_method_that_sends_what_it_takes(document, tmp_path):
@@ -134,7 +159,7 @@ def test_every_operation_has_a_method_that_sends_what_it_takes(document, tmp_pat
             call()
     reached = {operation_of(document, request)["operationId"] for request in sent}
     every = {one["operationId"] for methods in document["paths"].values() for one in methods.values()}
-    assert reached == every
+    assert reached == every - LEFT_TO_HTTP
 
 
 def operation_of(document, request):
@@ -181,6 +206,18 @@ IN_PART = {"RootCause", "Hotspot", "Metric"}  # further fields are kept as they 
 NO_REPLY = {"AnnotationIn", "CodeLabelIn", "ResponseIn", "JobProblem"}
 
 
+KEPT_AS_THEY_COME = {
+    "Change",
+    "Correction",
+    "Impact",
+    "ModelFigure",
+    "RankingCorrection",
+    "SegmentCell",
+    "SegmentCells",
+}
+LEFT_REPLIES = {name for room in (key_schemas, loop_schemas, schemas_models) for name in vars(room)}
+
+
 def test_what_the_client_reads_is_what_the_document_gives(document):
     schemas, compared = document["components"]["schemas"], set()
     for name, schema in schemas.items():
@@ -188,7 +225,7 @@ def test_what_the_client_reads_is_what_the_document_gives(document):
         if name.endswith("Request") or name in NO_REPLY or "properties" not in schema:
             continue
         if model is None:
-            assert name in {"Change", "RankingCorrection", "Correction", "Impact", "ModelFigure"}, name
+            assert name in KEPT_AS_THEY_COME or name in LEFT_REPLIES, name
             continue
         mine = {field.alias or key: field for key, field in model.model_fields.items()}
         assert mine.keys() <= schema["properties"].keys(), name
@@ -314,7 +351,8 @@ def test_what_a_client_reads_it_can_send_back(app):
     with synchronous(app) as client:
         app.state.service.store.upsert([tagged("r1", segments={"region": "North"})])
         read = client.get_response("r1")
-        item = read.model_dump(mode="json", exclude={"tags", "status", "model", "taxonomy_version"})
+        said = {"tags", "status", "abstained", "model", "taxonomy_version"}
+        item = read.model_dump(mode="json", exclude=said)
         assert client.replace_response("r1", item) == read
 
 

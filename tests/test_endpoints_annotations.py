@@ -102,7 +102,7 @@ codes: [{id: a}, {id: c}, {id: d}]
 migrations: [{version: 2, add: c}, {version: 3, move: b, to: d}]
 """
     )
-    client.app.state.service.loaded.taxonomy = taxonomy
+    client.app.state.service.loaded.inner.taxonomy = taxonomy
     first = client.get("/v1/taxonomy/versions", params={"limit": 2}).json()
     assert [one["version"] for one in first["versions"]] == [3, 2]
     assert first["versions"][0]["removed"] == ["b"]

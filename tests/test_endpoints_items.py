@@ -17,7 +17,7 @@ PATH = "/v1/responses/a%2Fb%20c"
 
 
 def tagger_of(client):
-    return client.app.state.service.loaded
+    return client.app.state.service.loaded.inner
 
 
 def put(client, item=ITEM, path=PATH, **more):

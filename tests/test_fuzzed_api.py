@@ -80,6 +80,27 @@ OPERATIONS = [
     "listJobs",
     "getJob",
     "cancelJob",
+    "getServingModel",
+    "getShadowReport",
+    "tagWithVersion",
+    "listFollowUps",
+    "getFollowUp",
+    "getFollowUpReport",
+    "moveFollowUp",
+    "assignFollowUp",
+    "noteFollowUp",
+    "receiveWebhook",
+    "listWebhookSubscriptions",
+    "createWebhookSubscription",
+    "deleteWebhookSubscription",
+    "listWebhookDeliveries",
+    "redeliverWebhook",
+    "listKeys",
+    "revokeKey",
+    "rotateKey",
+    "beginSession",
+    "endSession",
+    "createKey",  # last: the first key shuts the others out
 ]
 
 

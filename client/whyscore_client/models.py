@@ -46,6 +46,7 @@ class TaggedResponse(Record):
     model: str | None
     taxonomy_version: int | None
     error: str = ""
+    abstained: bool = False
 
     @property
     def segments(self) -> dict[str, Any]:
@@ -86,7 +87,9 @@ class UpsertReply(Record):
     uncoded: int
     no_comment: int
     error: int
+    abstained: int
     reused: int
+    left_out: int
     erased: int
 
 
@@ -149,10 +152,12 @@ class RootCauses(Ranking):
 
     labels: dict[str, str]
     models: dict[str, int]
+    versions: list[str]
     from_: datetime | None = Field(alias="from")
     to: datetime | None
     by: str | None
     groups: dict[str, Ranking] | None
+    cells: dict[str, Any] | None
 
 
 class Period(Record):
@@ -233,7 +238,9 @@ class Findings(Record):
     q: float
     hotspots: list[Hotspot]
     changes: list[dict[str, Any]]
+    doubtful: list[dict[str, Any]]
     notes: list[str]
+    refused: str | None
     labels: dict[str, str]
 
 
@@ -387,3 +394,4 @@ class Readiness(Record):
     status: str
     model: str
     responses: int
+    problems: list[str] | None = None

@@ -30,6 +30,7 @@ class Problem(Record):
     row: int | None = None
     column: str | None = None
     errors: list[FieldProblem] | None = None
+    request_id: str | None = None
 
 
 class Page(Record):
