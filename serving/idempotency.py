@@ -129,7 +129,7 @@ def _owner(scope: Scope) -> bytes:
     key: ApiKey | None = scope.get("state", {}).get("api_key")
     if key is not None:
         return b"key:" + key.key_id.encode()
-    headers = dict(scope["headers"])
+    headers: dict[bytes, bytes] = dict(scope["headers"])
     return headers.get(b"authorization", b"") + b"\n" + headers.get(b"x-api-key", b"")
 
 

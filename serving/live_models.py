@@ -12,8 +12,8 @@ from typing import Any
 from data.errors import ModelError, NotFoundError
 from data.settings import Settings
 from data.tags import TaggedResponse
-from model.local_registry import database_of
-from model.registry import CHALLENGER, CHAMPION, UnknownVersionError, aliased_version, tracking_uri
+from model.local_registry import UnknownVersionError, database_of
+from model.registry import CHALLENGER, CHAMPION, aliased_version, tracking_uri
 from serving import metrics
 from serving.drift import ModelDrift
 from serving.followed_model import FollowedModel, Refusal, Serving

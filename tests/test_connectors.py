@@ -3,11 +3,14 @@ import os
 from contextlib import suppress
 
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import InputError, NotFoundError
 from data.scale import NPS
+from data.settings import Settings
+from serving.api import create_app
 from serving.connectors.asknicely import AskNicely
 from serving.connectors.configuration import read_connectors
 from serving.connectors.delighted import Delighted
@@ -95,11 +98,8 @@ def test_an_unknown_source_and_a_form_are_refused(quiet):
 
 def test_without_a_model_the_tool_is_told_to_come_again(tmp_path, monkeypatch):
     path = events.connectors_file(tmp_path, monkeypatch)
-    with served(tmp_path / "home", connectors=path) as client:
-        state = client.app.state
-        state.service = type(state.service)(
-            state.service.settings, NPS, state.service.store, state.service.ranking, "there is no model"
-        )
+    app = create_app(Settings(home=tmp_path / "home", connectors=path))  # there is no champion yet
+    with app.state.service.store, TestClient(app, base_url="http://localhost") as client:
         problem(events.send(client, "delighted", events.delighted()), 503)
         path, body, _ = events.signed("delighted", events.delighted())
         problem(client.post(path, content=body, headers={"content-type": "application/json"}), 401)
