@@ -157,7 +157,7 @@ def parse_annotation(row: Row, taxonomy: Taxonomy, path: str | Path, ever: froze
         return label
 
     return Annotation(
-        response_id=parse_text(record.get("response_id")) or _hash_id(comment),
+        response_id=parse_text(record.get("response_id")) or comment_id(comment),
         comment=comment,
         labels=tuple(label_of(entry) for entry in codes),
         taxonomy_version=version,
@@ -165,7 +165,8 @@ def parse_annotation(row: Row, taxonomy: Taxonomy, path: str | Path, ever: froze
     )
 
 
-def _hash_id(comment: str) -> str:
+def comment_id(comment: str) -> str:
+    """Give the id of a response that is known by its comment alone."""
     return f"comment-{hashlib.sha256(comment.encode('utf-8', 'surrogatepass')).hexdigest()[:20]}"
 
 

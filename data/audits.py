@@ -216,6 +216,11 @@ def log_path(home: Path, audit_id: str) -> Path:
     return home / _FOLDER / f"{audit_id}.drawn.json"
 
 
+def logged_audits(home: Path) -> list[str]:
+    """Give the ids of the audits whose logs lie in the home folder."""
+    return sorted(path.name.removesuffix(".drawn.json") for path in (home / _FOLDER).glob("*.drawn.json"))
+
+
 def write_log(log: AuditLog, home: Path) -> Path:
     """Write the log of an audit into the home folder, and give its path."""
     path = log_path(home, log.design.id)

@@ -19,6 +19,8 @@ class WhyscoreError(Exception):
     exit_code = 1
     status = 500
     title = "Internal error"
+    retry_after_s: int | None = None
+    """Over HTTP: when it is worth trying again."""
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from data.annotations import Annotation
 from data.personal_data import Found, find_personal_data
 from data.responses import Response
 from data.tags import Evidence, TaggedResponse
@@ -145,6 +146,16 @@ def mask_tagged(row: TaggedResponse, kinds: Iterable[str]) -> TaggedResponse:
         return row
     moved = replace(row, response=masked.response)
     return _with_evidence(moved, masked.comment.text, masked.comment, back=False)
+
+
+def mask_annotation(row: Annotation, kinds: Iterable[str]) -> Annotation:
+    """Mask the comment of an annotation, and the words of it that the annotator named."""
+    kinds = tuple(kinds)
+    labels = tuple(
+        label if label.evidence is None else replace(label, evidence=mask(label.evidence, kinds).text)
+        for label in row.labels
+    )
+    return replace(row, comment=mask(row.comment, kinds).text, labels=labels)
 
 
 def _with_evidence(row: TaggedResponse, text: str, way: MaskedText, *, back: bool) -> TaggedResponse:

@@ -25,6 +25,7 @@ from data.cells import (
 )
 from data.columns import FIELDS, check_fields, match_columns
 from data.errors import InputError
+from data.qualtrics import PREVIEW, QualtricsHeader
 from data.scale import NPS, Scale
 from data.tables import Row, read_rows, table_format
 
@@ -107,6 +108,7 @@ def read_responses(
     columns: Mapping[str, str] | None = None,
     date_format: str | None = None,
     required: Iterable[str] = ("comment",),
+    left_out: Counter[str] | None = None,
 ) -> Iterator[Response]:
     """Yield the responses of a file, one at a time, each checked.
 
@@ -122,6 +124,8 @@ def read_responses(
         As `datetime.strptime` takes it; ISO 8601 where None.
     required
         Fields whose column must be there.
+    left_out
+        Counts the rows that are no answers by why they are none: Qualtrics' survey previews.
 
     Raises
     ------
@@ -138,7 +142,9 @@ def read_responses(
     unmet = set(wanted)
     names: dict[str, str] = {}
     header: set[str] | None = None
-    for raw in read_rows(path):
+    for raw in _answers(path, left_out):
+        if raw.header is not None:
+            wanted = {name: raw.header.column(column) for name, column in (columns or {}).items()}
         row = _own_fields(raw, guarded=form in (".csv", ".tsv", ".xlsx"))
         if header is None or (ragged and row.cells.keys() != header):
             held = {tidy_name(name) for name in row.cells} if ragged else set()
@@ -150,10 +156,32 @@ def read_responses(
             unmet -= mapped.keys()
         if form in (".csv", ".tsv"):
             row = _without_missing_mark(row, names.get("comment"))
+        row = _of_qualtrics(row, raw.header, names, date_format)
         yield parse_response(row, names, path, scale=scale, date_format=date_format, seen=seen)
     if ragged and header is not None and (missing or unmet):
         name = min(missing | unmet)
         raise InputError("no line has this key", file=path, column=wanted.get(name, name))
+
+
+def _answers(path: str | Path, left_out: Counter[str] | None) -> Iterator[Row]:
+    """Yield the rows that are answers, and count the others by why they are none."""
+    for row in read_rows(path):
+        if row.header is None or not row.header.is_preview(row.cells):
+            yield row
+        elif left_out is not None:
+            left_out[PREVIEW] += 1
+
+
+def _of_qualtrics(
+    row: Row, header: QualtricsHeader | None, names: Mapping[str, str], date_format: str | None
+) -> Row:
+    """Give a row of Qualtrics without who answered, its time with the file's zone; any other as it is."""
+    if header is None:
+        return row
+    cells = header.without_personal(row.cells, tuple(names.values()))
+    if date_format is None:
+        cells = header.in_zone(names.get("responded_at"), cells)
+    return Row(row.number, cells)
 
 
 def _without_missing_mark(row: Row, column: str | None) -> Row:

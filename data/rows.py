@@ -12,14 +12,26 @@ from typing import Any
 from data.cells import tidy_name
 from data.errors import InputError
 from data.files import broken_encoding
+from data.qualtrics import QualtricsHeader
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table: its number as a spreadsheet shows it, and its cells by column name."""
+    """One row of a table.
+
+    Attributes
+    ----------
+    number
+        As a spreadsheet shows it.
+    cells
+        By column name.
+    header
+        What a Qualtrics file says of its columns beside their names; None in any other.
+    """
 
     number: int
     cells: dict[str, Any]
+    header: QualtricsHeader | None = None
 
 
 def checked_header(path: Path, header: Sequence[Any]) -> list[str]:

@@ -39,6 +39,22 @@ class Settings(BaseSettings):
         ge=1,
         description="Threads for tagging, training and ranking; all cores where it is not set.",
     )
+    engine: Literal["auto", "onnx", "onnx-int8", "openvino", "openvino-bf16"] = Field(
+        "auto",
+        description="What computes when tagging; auto takes the quickest on this processor, measured when a "
+        "model is first loaded, of those that lose no quality.",
+    )
+    queue_tokens: int = Field(
+        65_536,
+        ge=1024,
+        description="Tokens of comments that may wait to be tagged over HTTP; above that requests get 429.",
+    )
+    request_timeout_s: float = Field(
+        30.0, gt=0, le=3600, description="A request for tags that takes longer gets 503."
+    )
+    shutdown_timeout_s: float = Field(
+        20.0, gt=0, le=600, description="How long a server that is told to stop finishes what it has begun."
+    )
     memory_mb: int = Field(
         1024,
         ge=64,
@@ -63,6 +79,11 @@ class Settings(BaseSettings):
         20_000, ge=100, description="A longer comment is an error of its row, never of its batch."
     )
     max_body_mb: int = Field(32, ge=1, description="A larger HTTP body is refused with 413.")
+    max_upload_mb: int = Field(
+        4096,
+        ge=1,
+        description="A larger file is refused as a job with 413; also what may wait on disk of a stream.",
+    )
     allow_remote: bool = Field(
         False,
         description="Let the server listen beyond this machine without an API key; put a guard in front of "
@@ -94,7 +115,45 @@ class Settings(BaseSettings):
         description="Personal data to mask before anything is stored: card, iban, email, phone (phone:GB for "
         "numbers as written there too), with commas between.",
     )
+    follow_seconds: float = Field(
+        2.0,
+        ge=0,
+        description="How often a server asks the registry for another champion, in seconds; 0 never.",
+    )
+    pinned_models: int = Field(
+        2, ge=1, description="Versions kept loaded besides the champion, for requests that name one."
+    )
+    shadow: str | None = Field(
+        None,
+        description="Model that is compared with the champion in the background; the alias challenger "
+        "of the registry where it is not set.",
+    )
+    shadow_share: float = Field(
+        0.1, ge=0, le=1, description="Share of the comments that the challenger reads too; 0 none."
+    )
+    log: Literal["text", "json"] = Field(
+        "text", description="Form of the server's log; json has a line for each request, without its texts."
+    )
     scale: Literal["nps", "csat5", "ces7"] = Field("nps", description="The scale of the scores in the store.")
+
+    connectors: Path | None = Field(
+        None,
+        description="YAML file of the survey tools that may send responses here; none where it is not set.",
+    )
+    follow_ups: Path | None = Field(
+        None, description="YAML file of the rules of follow-ups; the default rules where it is not set."
+    )
+    audit_key: Path | None = Field(
+        None,
+        description="File with the key of the follow-ups' audit trail; audit.key in the home folder, made "
+        "when first needed, where it is not set. Servers that share a store share it.",
+    )
+    webhook_attempts: int = Field(
+        14, ge=1, le=50, description="Tries to deliver a webhook before it is left for dead."
+    )
+    webhook_allow_private: bool = Field(
+        False, description="Let webhooks go to this machine and private networks, also without encryption."
+    )
 
     @field_validator("home")
     @classmethod

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    DisconnectionError,
+    IntegrityError,
+    InvalidatePoolError,
+    NoSuchModuleError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from data.errors import InputError, WhyscoreError
 
@@ -20,6 +29,10 @@ _MIGRATION_LOCK = 7_468_329
 """Names the lock that PostgreSQL workers which start together take turns by; any number does."""
 
 
+_PG8000 = "postgresql+pg8000"
+_DISK_FULL = "53100"  # PostgreSQL's SQLSTATE
+
+
 class StoreError(WhyscoreError):
     """A database that cannot be reached or used."""
 
@@ -28,13 +41,21 @@ class StoreError(WhyscoreError):
     title = "Store not available"
 
 
+class StoreFullError(StoreError):
+    """A database whose disk is full: what was being written was not, and what it has stays readable."""
+
+    status = 507
+    title = "Storage full"
+
+
 def open_engine(url: str) -> Engine:
     """Reach a database and bring its tables up to date.
 
     Parameters
     ----------
     url
-        ``sqlite:///path/to/file`` (its folder is made) or a PostgreSQL URL.
+        ``sqlite:///path/to/file`` (its folder is made) or a PostgreSQL URL, whose driver is pg8000 where
+        it names none.
 
     Raises
     ------
@@ -63,6 +84,8 @@ def _parse(url: str) -> URL:
         raise InputError("the store's URL is not one, such as sqlite:///folder/store.sqlite") from error
     if backend not in ("sqlite", "postgresql"):
         raise InputError(f"the store is SQLite or PostgreSQL, not '{backend}'")
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername=_PG8000)
     if backend == "sqlite" and (not parsed.database or parsed.database == ":memory:"):
         raise InputError("the store needs a file, such as sqlite:///folder/store.sqlite")
     return parsed
@@ -74,14 +97,63 @@ def _sqlite(url: URL) -> Engine:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"the store's folder cannot be made ({error.strerror})", file=folder) from error
-    engine = _create(url, connect_args={"timeout": BUSY_SECONDS})
+    path = Path(str(url.database)).absolute()
+    try:
+        with path.open("ab"):  # made here alone: a file that is lost must not come back as an empty one
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"the store cannot be opened (unable to open: {error.strerror})", file=path
+        ) from error
+    there = f"{path.as_uri()}?mode=rw"
+    engine = _create(url, creator=lambda: sqlite3.connect(there, uri=True, timeout=BUSY_SECONDS, **_THREADS))
     event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", lambda _, record: record.info.update(file=_file_at(path)))
+    event.listen(engine, "checkout", lambda _, record, __: _check_file(record.info["file"], path))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
+_THREADS: dict[str, Any] = {"check_same_thread": False}  # the pool hands a connection to one thread at a time
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _check_file(opened: tuple[int, int] | None, path: Path) -> None:
+    """Let a connection go whose file is not the one at the path any more.
+
+    SQLite goes on writing to a file that was deleted or moved: what it acknowledged then would be lost.
+    """
+    if opened is None or _file_at(path) != opened:
+        raise DisconnectionError("the store's file is another one now")
+
+
 def _postgresql(url: URL) -> Engine:
-    return _create(url, pool_pre_ping=True)
+    # Silence is no answer: a server that is cut off shows after as long as a writer waits for its turn.
+    wait = {"timeout": BUSY_SECONDS} if url.drivername == _PG8000 else {}
+    engine = _create(url, connect_args=wait)
+    event.listen(engine, "checkout", lambda connection, _, __: _check_server(connection))
+    return engine
+
+
+def _check_server(connection: Any) -> None:
+    """Let every connection go that was made before, where this one is broken.
+
+    SQLAlchemy's own check before use takes a connection that was reset for a fault of the program.
+    """
+    try:
+        cursor = connection.cursor()
+        cursor.execute("SELECT 1")
+        cursor.close()
+        connection.rollback()
+    except Exception as error:  # whatever it is, another connection may do
+        raise InvalidatePoolError from error
 
 
 def _create(url: URL, **options: Any) -> Engine:
@@ -162,10 +234,28 @@ def store_errors(url: URL) -> Iterator[None]:
         yield
     except (IntegrityError, DataError):
         raise  # the program's own fault, not the database's
-    except (DBAPIError, sqlite3.Error) as error:  # the second while a connection is prepared
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        reason = str(cause).partition("\n")[0].strip() or type(cause).__name__
-        name = (
-            url.database if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
-        )
-        raise StoreError(f"the store {name} cannot be used ({reason})") from error
+    except (DBAPIError, PoolTimeoutError, DisconnectionError, sqlite3.Error, OSError) as error:
+        cause = (error.orig if isinstance(error, DBAPIError) else None) or error
+        sqlite = url.get_backend_name() == "sqlite"
+        name = url.database if sqlite else url.render_as_string(hide_password=True)
+        if _is_full(cause):
+            raise StoreFullError(f"the disk of the store {name} is full; nothing was stored") from error
+        raise StoreError(f"the store {name} cannot be used ({_reason(cause)})") from error
+
+
+def _is_full(cause: BaseException) -> bool:
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    return _DISK_FULL in (_told(cause).get("C"), getattr(cause, "sqlstate", None))
+
+
+def _reason(cause: BaseException) -> str:
+    # PostgreSQL's details quote rows; its message alone is told.
+    text = str(_told(cause).get("M") or cause)
+    return text.partition("\n")[0].strip() or type(cause).__name__
+
+
+def _told(cause: BaseException) -> dict[str, str]:
+    """Give the fields of an error of PostgreSQL as pg8000 has them, by their letters."""
+    first = cause.args[0] if cause.args else None
+    return first if isinstance(first, dict) else {}

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, null, select
 
+from data.cells import whole_text
 from data.responses import FIELDS, Response
 from data.store_schema import responses, tags
 from data.tags import Evidence, Tag, TaggedResponse
@@ -36,8 +37,9 @@ def canonical(row: TaggedResponse) -> TaggedResponse:
     """Give a tagged response as the store gives it back, so that equal ones compare equal.
 
     Tags stand likeliest first; of two with the same code and polarity the likelier one stays. Times
-    are in UTC.
+    are in UTC. What a database cannot hold (`data.cells.whole_text`) is U+FFFD, one for one.
     """
+    row = _whole(row)
     best: dict[tuple[str, str], Tag] = {}
     for tag in sorted(row.tags, key=lambda tag: (-tag.probability, tag.code, tag.polarity)):
         best.setdefault((tag.code, tag.polarity), tag)
@@ -46,6 +48,35 @@ def canonical(row: TaggedResponse) -> TaggedResponse:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     response = replace(row.response, responded_at=moment, segments=dict(row.response.segments))
     return replace(row, response=response, tags=tuple(best.values()))
+
+
+def _whole(row: TaggedResponse) -> TaggedResponse:
+    """Give a row whose every text a database can hold: PostgreSQL takes no null character."""
+    response = row.response
+    texts = [response.response_id, response.comment, response.respondent_id, row.error, row.model]
+    texts += [
+        *response.segments,
+        *response.segments.values(),
+        *(part.text for t in row.tags for part in t.evidence),
+    ]
+    if all(text is None or whole_text(text) == text for text in texts):
+        return row  # nearly always
+    mended = replace(
+        response,
+        response_id=whole_text(response.response_id),
+        comment=_mended(response.comment),
+        respondent_id=_mended(response.respondent_id),
+        segments={whole_text(name): whole_text(value) for name, value in response.segments.items()},
+    )
+    found = tuple(
+        replace(tag, evidence=tuple(replace(part, text=whole_text(part.text)) for part in tag.evidence))
+        for tag in row.tags
+    )
+    return replace(row, response=mended, tags=found, error=_mended(row.error), model=_mended(row.model))
+
+
+def _mended(text: str | None) -> str | None:
+    return None if text is None else whole_text(text)
 
 
 def response_values(row: TaggedResponse, now: datetime) -> dict[str, Any]:

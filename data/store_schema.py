@@ -43,6 +43,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         return self.process_bind_param(value, dialect)
 
 
+# Sorted by code points, whatever language a PostgreSQL server sorts by: pages and streams go by it.
+Key = Text().with_variant(Text(collation="C"), "postgresql")
 Json = JSON().with_variant(JSONB(), "postgresql")
 
 metadata = MetaData()
@@ -50,7 +52,7 @@ metadata = MetaData()
 responses = Table(
     "responses",
     metadata,
-    Column("response_id", Text, primary_key=True),
+    Column("response_id", Key, primary_key=True),
     Column("score", Float),
     Column("comment", Text),
     Column("responded_at", UtcDateTime),
@@ -73,8 +75,8 @@ responses = Table(
 tags = Table(
     "tags",
     metadata,
-    Column("response_id", Text, ForeignKey("responses.response_id", ondelete="CASCADE"), primary_key=True),
-    Column("code", Text, primary_key=True),
+    Column("response_id", Key, ForeignKey("responses.response_id", ondelete="CASCADE"), primary_key=True),
+    Column("code", Key, primary_key=True),
     Column("polarity", String(16), primary_key=True),
     Column("probability", Float, nullable=False),
     Column("evidence", Json, nullable=False),

@@ -17,6 +17,7 @@ from typing import IO, Any
 from data.cells import BLANKS, tidy_name, whole_text
 from data.errors import InputError, NotFoundError
 from data.files import broken_encoding, open_text, plain_reason
+from data.qualtrics import qualtrics_header
 from data.rows import Row, checked_header, named_cells
 from data.workbooks import parquet_rows, xlsx_rows
 
@@ -25,6 +26,7 @@ __all__ = ["FORMATS", "Row", "broken_encoding", "open_text", "parse_json_object"
 FORMATS = (".csv", ".tsv", ".xlsx", ".parquet", ".jsonl", ".ndjson")
 _LONGEST = 16 * 1024 * 1024  # characters of a line or a cell: beyond it a quotation mark was left open
 _DEEPEST = 32  # levels of JSON inside JSON
+_IMPORT_ID = "ImportId"  # stands in the third header row of Qualtrics' files
 _SEPARATOR_LINE = re.compile(r'\A"?sep=(.)"?\r?\n', re.IGNORECASE)  # Excel's own: it shows no row for it
 csv.field_size_limit(_LONGEST)
 
@@ -54,7 +56,8 @@ def read_rows(path: str | Path) -> Iterator[Row]:
     Parameters
     ----------
     path
-        A CSV or TSV with a header (UTF-8, or UTF-16 with its mark; ``,`` ``;`` tab or ``|``), an XLSX
+        A CSV or TSV with a header, or with Qualtrics' three (UTF-8, or UTF-16 with its mark; ``,`` ``;``
+        tab or ``|``), an XLSX
         (its first sheet), a Parquet file, or JSON lines.
 
     Raises
@@ -106,9 +109,16 @@ def _csv_rows(path: Path) -> Iterator[Row]:
                 raise InputError("the file is empty; its first row must name the columns", file=path)
             number = 1
             names = checked_header(path, header)
-            for number, cells in enumerate(reader, start=2):
+            first: list[list[str]] = []
+            if _IMPORT_ID in head:  # only then are rows read ahead
+                for cells in itertools.islice(reader, 2):
+                    first.append(cells)
+                    number += 1
+            more = qualtrics_header(names, *first) if len(first) == 2 else None
+            rows, start = (reader, 4) if more else (itertools.chain(first, reader), 2)
+            for number, cells in enumerate(rows, start=start):
                 if "".join(cells).strip(BLANKS):
-                    yield Row(number, _checked_cells(path, number, names, cells))
+                    yield Row(number, _checked_cells(path, number, names, cells), more)
         except (csv.Error, _LongLineError) as error:
             raise InputError(
                 f"the row cannot be read as {'TSV' if tab else 'CSV'}: {error}"

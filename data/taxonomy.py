@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,10 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
-from data.cells import whole_text
-from data.errors import InputError, NotFoundError
-from data.files import plain_reason
+from data.errors import InputError
 from data.taxonomy_changes import MAX_LEVELS, Entry, Migration, check_migrations, is_code_id
+from data.yaml_files import Lines, parse_yaml, read_yaml_text, shape_error
 
-_MOST_CHARACTERS = 4 * 1024 * 1024
 _UNUSUAL = re.compile("[\\0-\x1f\x7f-\x9f\u2028\u2029\ufeff]")  # PyYAML folds some of these away
 
 __all__ = [
@@ -28,9 +26,6 @@ __all__ = [
     "parse_taxonomy",
     "read_taxonomy",
 ]
-
-Lines = Callable[..., int | None]
-"""Gives the line of a place in the file, such as ``lines("codes", 3, "id")``."""
 
 
 class ReasonCode(Entry):
@@ -144,28 +139,6 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, _Dumper.represent_str)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML of plain values, where a key that stands twice is an error, not a silent choice."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-            # Merges of merges grow without bounds; a taxonomy has no use for them.
-            raise yaml.MarkedYAMLError(problem="'<<' is not allowed", problem_mark=node.start_mark)
-        super().flatten_mapping(node)
-
-    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
-        value = super().construct_scalar(node)
-        return whole_text(value) if isinstance(value, str) else value
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"'{key.value}' stands twice", problem_mark=key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
 def read_taxonomy(path: str | Path) -> Taxonomy:
     """Read and check a taxonomy file.
 
@@ -177,31 +150,18 @@ def read_taxonomy(path: str | Path) -> Taxonomy:
         If it is not YAML of the right shape, an id is used twice, malformed or deeper than three
         levels, or the migrations contradict it; names the file, the line and the field.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise NotFoundError("there is no such file", file=path)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"the file cannot be read ({plain_reason(error)})", file=path) from error
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            "the text is not UTF-8", file=path, row=raw[: error.start].count(b"\n") + 1
-        ) from None
-    return parse_taxonomy(text, path)
+    return parse_taxonomy(read_yaml_text(path), path)
 
 
 def parse_taxonomy(text: str, path: str | Path = "taxonomy") -> Taxonomy:
     """Read and check a taxonomy's YAML; raises `InputError` as `read_taxonomy` does."""
-    tree, lines = _parse_yaml(text, path)
+    tree, lines = parse_yaml(text, path, "taxonomy")
     if not isinstance(tree, dict):
         raise InputError("the file must hold 'codes', a list of codes with an 'id' each", file=path)
     try:
         parsed = _File.model_validate(tree)
     except ValidationError as error:
-        raise _from_pydantic(error, path, lines) from None
+        raise shape_error(error, path, lines) from None
     order = sorted(range(len(parsed.migrations)), key=lambda place: parsed.migrations[place].version)
     taxonomy = Taxonomy(
         parsed.name,
@@ -218,58 +178,6 @@ def parse_taxonomy(text: str, path: str | Path = "taxonomy") -> Taxonomy:
         [lines("migrations", place) for place in order],
     )
     return taxonomy
-
-
-def _parse_yaml(text: str, path: str | Path) -> tuple[Any, Lines]:
-    if len(text) > _MOST_CHARACTERS:
-        raise InputError("the file is longer than 4 million characters; it is no taxonomy", file=path)
-    try:
-        loader = _Loader(text)
-        try:
-            root = loader.get_single_node()
-            tree = None if root is None else loader.construct_document(root)
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise InputError(f"the file is not YAML ({error.problem})", file=path, row=line) from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise InputError("the text holds a character that YAML refuses", file=path, row=line) from None
-    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
-        raise InputError("the file is not YAML that can be read", file=path) from None
-    return tree, lambda *place: _line(root, place)
-
-
-def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int | None:
-    """Give the line of a place, or of the innermost thing around it that is there."""
-    line = None
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-            if pair is None:
-                break
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
-
-
-def _from_pydantic(error: ValidationError, path: str | Path, lines: Lines) -> InputError:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = first["loc"]
-    odd_key = first["type"] == "invalid_key"  # such as a number
-    name = str(place[-1]) if odd_key else next((p for p in reversed(place) if isinstance(p, str)), "")
-    words = {
-        "extra_forbidden": f"'{name}' is not a field of the format",
-        "invalid_key": f"'{name}' is not a field of the format",
-        "missing": f"'{name}' is missing",
-        "string_type": "it is not a text; put it in quotation marks",
-    }
-    message = words.get(first["type"], first["msg"][:1].lower() + first["msg"][1:])
-    where = ".".join(str(part + 1) if isinstance(part, int) and not odd_key else str(part) for part in place)
-    return InputError(f"{where}: {message}", file=path, row=lines(*place), column=name)
 
 
 def _check_codes(codes: Sequence[ReasonCode], path: str | Path, lines: Lines) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,9 @@ from model.abstention import abstains
 from model.decision import decide
 from model.description import ModelDescription, read_description, read_model_taxonomy
 from model.encoder import load_tokenizer
-from model.engine import Engine, OnnxEngine
+from model.engine import Engine
+from model.engine_choice import choose_engine
+from model.engine_record import EngineName
 from model.evidence import find_evidence
 from model.labels import LabelSpace
 from model.novelty import Novelty, read_novelty
@@ -53,6 +55,8 @@ class CommentTagger:
         What computes.
     novelty
         What the training comments were like; None where that is not known, and then no comment is new.
+    engine_name
+        Which one it is.
     """
 
     description: ModelDescription
@@ -60,9 +64,16 @@ class CommentTagger:
     engine: Engine
     tokenizer: Any
     novelty: Novelty | None = None
+    engine_name: EngineName = "onnx"
 
     @classmethod
-    def load(cls, folder: str | Path, threads: int | None = None) -> CommentTagger:
+    def load(
+        cls,
+        folder: str | Path,
+        threads: int | None = None,
+        engine: EngineName | Literal["auto"] = "onnx",
+        home: Path | None = None,
+    ) -> CommentTagger:
         """Load a model folder.
 
         Parameters
@@ -71,6 +82,10 @@ class CommentTagger:
             As ``whyscore train`` makes it.
         threads
             Processor threads; all cores where None.
+        engine
+            What computes; ``auto`` takes the quickest on this processor that loses no quality.
+        home
+            Where it is remembered which one that is; None measures every time.
 
         Raises
         ------
@@ -79,13 +94,10 @@ class CommentTagger:
         """
         folder = Path(folder)
         description = read_description(folder)
-        return cls(
-            description,
-            read_model_taxonomy(folder),
-            OnnxEngine(folder, description.pad_id, threads),
-            load_tokenizer(folder, description.max_tokens),
-            read_novelty(folder),
-        )
+        taxonomy = read_model_taxonomy(folder)
+        tokenizer = load_tokenizer(folder, description.max_tokens)
+        name, opened = choose_engine(folder, description.pad_id, threads, engine, home)
+        return cls(description, taxonomy, opened, tokenizer, read_novelty(folder), name)
 
     @property
     def labels(self) -> LabelSpace:

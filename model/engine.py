@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import ModelError
-from model.tokens import TokenizedComment, length_batches, pad
+from model.batch_shapes import BatchShapes, fill
+from model.tokens import TokenizedComment
+from model.turns import Turns
 
 ONNX_FILE = "model.onnx"
+INT8_FILE = "model.int8.onnx"
 
 
 def usable_cores() -> int:
@@ -51,7 +54,7 @@ class Reading:
 
 
 class Engine(Protocol):
-    """Reads tokenized comments; see `OnnxEngine.read`."""
+    """Reads tokenized comments; see `OnnxEngine.read`. Safe to share between threads."""
 
     def read(self, comments: Sequence[TokenizedComment]) -> Reading:
         """Give scores, and what each token contributes."""
@@ -64,11 +67,13 @@ class OnnxEngine:
     Parameters
     ----------
     folder
-        A model folder with ``model.onnx``.
+        A model folder with the network.
     pad_id
         The tokenizer's padding token.
     threads
         Processor threads; all cores that the process may use where None.
+    file
+        ``model.onnx``, or the same with its products in int8.
 
     Raises
     ------
@@ -76,12 +81,12 @@ class OnnxEngine:
         If the file is missing or broken.
     """
 
-    def __init__(self, folder: Path, pad_id: int, threads: int | None = None) -> None:
+    def __init__(self, folder: Path, pad_id: int, threads: int | None = None, file: str = ONNX_FILE) -> None:
         import onnxruntime as ort
 
-        path = folder / ONNX_FILE
+        path = folder / file
         if not path.is_file():
-            raise ModelError("the model was not exported for serving (no model.onnx)", file=folder)
+            raise ModelError(f"the model was not exported for serving (no {file})", file=folder)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or usable_cores()
         options.inter_op_num_threads = 1
@@ -93,22 +98,44 @@ class OnnxEngine:
         except Exception as error:  # ONNX Runtime raises kinds of its own for every fault of a file
             raise ModelError("the exported network cannot be loaded", file=path) from error
         self.pad_id = pad_id
+        self.shapes = BatchShapes()
+        self._turns = Turns()
         self._exact = "contribution" in {output.name for output in self.session.get_outputs()}
+        self._wanted = ["logits", "contribution" if self._exact else "attention"]
 
     def read(self, comments: Sequence[TokenizedComment]) -> Reading:
-        """Read comments, batched by length."""
-        lengths = np.array([len(comment.ids) for comment in comments], np.int64)
-        wanted = ["logits", "contribution" if self._exact else "attention"]
-        logits: NDArray[np.float32] | None = None
-        parts: list[NDArray[np.float32]] = [np.zeros((0, 0, 0), np.float32)] * len(comments)
-        for batch in length_batches(lengths, tokens=2048, most=64):
-            ids, mask = pad([comments[i] for i in batch], self.pad_id)
-            scores, part = self.session.run(wanted, {"input_ids": ids, "attention_mask": mask})
-            if logits is None:
-                logits = np.zeros((len(comments), *scores.shape[1:]), np.float32)
-            logits[batch] = scores
-            if not self._exact:
-                part = np.broadcast_to(part[:, :, None], (*scores.shape, part.shape[-1]))
-            for place, i in enumerate(batch):
-                parts[i] = part[place, :, :, : lengths[i]]
-        return Reading(np.zeros((0, 0, 0), np.float32) if logits is None else logits, parts, self._exact)
+        """Read comments, batched by length; other threads take turns with it, batch by batch."""
+        collected = Collector(comments, self._exact)
+        ids = [comment.ids for comment in comments]
+        for batch in self.shapes.plan([len(one) for one in ids]):
+            tokens, mask = fill(batch, ids, self.pad_id)
+            with self._turns.take():
+                scores, part = self.session.run(self._wanted, {"input_ids": tokens, "attention_mask": mask})
+            collected.add(batch.rows, scores, part)
+        return collected.reading()
+
+
+class Collector:
+    """Puts what the network says of each batch in the order of the comments."""
+
+    def __init__(self, comments: Sequence[TokenizedComment], exact: bool) -> None:
+        self._lengths = [len(comment.ids) for comment in comments]
+        self._exact = exact
+        self._logits: NDArray[np.float32] | None = None
+        self._parts: list[NDArray[np.float32]] = [np.zeros((0, 0, 0), np.float32)] * len(comments)
+
+    def add(self, rows: NDArray[np.intp], scores: NDArray[np.float32], part: NDArray[np.float32]) -> None:
+        """Take the outputs of one batch, whose first rows are the comments `rows`; the rest is filler."""
+        if self._logits is None:
+            self._logits = np.zeros((len(self._lengths), *scores.shape[1:]), np.float32)
+        self._logits[rows] = scores[: len(rows)]
+        if not self._exact:
+            part = np.broadcast_to(part[:, :, None], (*scores.shape, part.shape[-1]))
+        for place, row in enumerate(rows):
+            # A copy, so that one comment does not keep the outputs of its whole batch.
+            self._parts[row] = part[place, :, :, : self._lengths[row]].copy()
+
+    def reading(self) -> Reading:
+        """Give all that was added."""
+        logits = np.zeros((0, 0, 0), np.float32) if self._logits is None else self._logits
+        return Reading(logits, self._parts, self._exact)

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import logging
 import os
+import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from data.errors import ModelError
 from data.settings import Settings
 from model.description import DESCRIPTION
+from model.local_registry import UnknownVersionError, aliased, database_of, find_apart, local_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 
 
 @dataclass(frozen=True)
 class ModelLocation:
-    """A model's name for people and machines, such as ``reason-codes/7``, and its folder."""
+    """Where a model is.
+
+    Attributes
+    ----------
+    name
+        For people and machines, such as ``reason-codes/7``.
+    folder
+        Its files.
+    created
+        When it was registered, in seconds since 1970, where the registry tells.
+    """
 
     name: str
     folder: Path
+    created: float | None = None
 
 
 def tracking_uri(settings: Settings) -> str:
@@ -79,13 +99,61 @@ def find_model(uri: str | None, settings: Settings) -> ModelLocation:
     uri = uri or champion
     if "://" not in uri and not uri.startswith(("models:/", "runs:/")):
         return ModelLocation(Path(uri).resolve().name, _model_folder(Path(uri)))
-    if tracking_uri(settings).startswith("sqlite:///") and not _registry_exists(settings):
-        raise ModelError(f"there is no model '{uri}' yet; train one with: whyscore train")
-    return _from_registry(uri, settings)
+    database = database_of(tracking_uri(settings))
+    if database is not None and not database.is_file():
+        raise UnknownVersionError(f"there is no model '{uri}' yet; train one with: whyscore train")
+    found = None if database is None else _from_file(uri, database)
+    if found is not None:
+        return found
+    if "mlflow" in sys.modules:  # as in training, where it is loaded anyhow
+        return _from_registry(uri, settings)
+    return ModelLocation(*find_apart(uri, settings.model_dump_json()))
 
 
-def _registry_exists(settings: Settings) -> bool:
+def registry_exists(settings: Settings) -> bool:
+    """Tell whether there may be a registry; one in a file that is not there would be made by a look at it."""
+    if not tracking_uri(settings).startswith("sqlite:///"):
+        return True
     return Path(tracking_uri(settings).removeprefix("sqlite:///")).is_file()
+
+
+def aliased_version(alias: str, settings: Settings) -> int | None:
+    """Give the version that an alias of the configured model names, None where it names none.
+
+    It asks for nothing else, so a service may ask every few seconds.
+
+    Raises
+    ------
+    ModelError
+        If the registry cannot be reached.
+    """
+    database = database_of(tracking_uri(settings))
+    if database is not None:
+        return aliased(database, settings.model_name, alias)
+    client = connect(settings)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return int(client.get_model_version_by_alias(settings.model_name, alias).version)
+    except (MlflowException, OSError) as error:
+        if _is_unknown(error):
+            return None
+        raise ModelError(f"the model registry cannot be reached ({_reason(error)})") from error
+
+
+def _from_file(uri: str, database: Path) -> ModelLocation | None:
+    """Find a registered model without MLflow; None where it has to be asked."""
+    name, version = uri.removeprefix("models:/"), None
+    if uri.startswith("models:/") and "@" in name:
+        name, alias = name.split("@", 1)
+        version = aliased(database, name, alias)
+    elif uri.startswith("models:/"):
+        name, _, digits = name.partition("/")
+        version = int(digits) if digits.isdecimal() else None
+    found = None if version is None else local_version(database, name, version)
+    if found is None:
+        return None
+    return ModelLocation(f"{name}/{version}", _model_folder(found.folder), found.created)
 
 
 def _from_registry(uri: str, settings: Settings) -> ModelLocation:
@@ -94,20 +162,45 @@ def _from_registry(uri: str, settings: Settings) -> ModelLocation:
     from mlflow.exceptions import MlflowException
 
     try:
-        name = uri
+        name, created = uri, None
         if uri.startswith("models:/"):
             target = uri.removeprefix("models:/")
             if "@" in target:
                 model, alias = target.split("@", 1)
-                version = client.get_model_version_by_alias(model, alias).version
+                found = client.get_model_version_by_alias(model, alias)
             else:
                 model, _, version = target.partition("/")
-            name = f"{model}/{version}"
-            uri = client.get_model_version_download_uri(model, str(version))
-        return ModelLocation(name, _model_folder(Path(download_artifacts(artifact_uri=uri))))
+                found = client.get_model_version(model, version)
+            name, created = f"{model}/{found.version}", found.creation_timestamp / 1000
+            uri = client.get_model_version_download_uri(model, str(found.version))
+        return ModelLocation(name, _model_folder(_fetched(uri, download_artifacts, settings)), created)
     except (MlflowException, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise ModelError(f"the model '{uri}' cannot be fetched from the registry ({reason})") from error
+        kind = UnknownVersionError if _is_unknown(error) else ModelError
+        raise kind(f"the model '{uri}' cannot be fetched from the registry ({_reason(error)})") from error
+
+
+def _fetched(uri: str, download: Callable[..., str], settings: Settings) -> Path:
+    """Give the files of an artifact: where they lie, or fetched into the home folder once."""
+    if urlsplit(uri).scheme in ("", "file"):
+        return Path(download(artifact_uri=uri))
+    place = settings.home / "models" / hashlib.sha256(uri.encode()).hexdigest()[:16]
+    if not place.is_dir():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=place.parent) as scratch:
+            found = Path(download(artifact_uri=uri, dst_path=scratch))
+            with contextlib.suppress(OSError):  # another process was quicker
+                found.rename(place)
+    return place
+
+
+def _is_unknown(error: Exception) -> bool:
+    code = getattr(error, "error_code", None)
+    # An alias that names nothing is INVALID_PARAMETER_VALUE to some registries.
+    return code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _model_folder(folder: Path) -> Path:
@@ -115,3 +208,19 @@ def _model_folder(folder: Path) -> Path:
         if (place / DESCRIPTION).is_file():
             return place
     raise ModelError("the folder holds no reason-code model", file=folder)
+
+
+def _tell(uri: str) -> None:
+    """Find a model with the settings on standard input, and print what was found as a line of JSON."""
+    settings = Settings.model_validate_json(sys.stdin.read())
+    try:
+        location = _from_registry(uri, settings)
+        folder = str(location.folder.resolve())
+        told = {"name": location.name, "folder": folder, "created": location.created}
+    except ModelError as error:
+        told = {"error": error.message, "unknown": isinstance(error, UnknownVersionError)}
+    sys.stdout.write("\n" + json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    _tell(sys.argv[1])

@@ -175,6 +175,28 @@ def find_trends(
     )
 
 
+def find_periods(
+    responses: ScoredResponses, provenance: Provenance, by: Unit, *, level: float = 0.95
+) -> tuple[Period, ...]:
+    """Give every period from the first with a response to the last, with the metric in it.
+
+    Parameters
+    ----------
+    responses, provenance, by, level
+        As `find_trends` takes them.
+
+    Raises
+    ------
+    InputError
+        If no response has a time, or there are more than `MOST_PERIODS` periods.
+    """
+    calendar = _Calendar.of(provenance, by, None)
+    kept = np.flatnonzero((calendar.period >= 0) & (responses.weight > 0))
+    versions = [provenance.versions_in(calendar.period == place) for place in range(len(calendar.starts))]
+    named = [tuple(map(str, found)) for found in versions]
+    return tuple(_periods(responses, kept, calendar, named, level))
+
+
 @dataclass(frozen=True, eq=False)
 class _Calendar:
     """Consecutive periods: their first days, which reach beyond the data, and each response's (-1: none)."""

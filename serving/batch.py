@@ -60,6 +60,8 @@ class BatchSummary:
         How many of each status.
     abstained
         How many of the uncoded the model abstained from.
+    left_out
+        Rows of the input that are no answers: survey previews.
     """
 
     rows: int
@@ -67,6 +69,7 @@ class BatchSummary:
     resumed: int
     statuses: Mapping[str, int]
     abstained: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ def tag_file(
         raise InputError("the folder of the output does not exist", file=output)
     if output.exists() and output.samefile(source):
         raise InputError("the output would overwrite the input", file=output)
-    plan = _plan(_read(source, options))
+    previews: Counter[str] = Counter()
+    plan = _plan(_read(source, options, previews))
     journal = _Journal(output, _fingerprint(source, tagger, options))
     resumed = journal.open()
     done = resumed
@@ -125,12 +129,16 @@ def tag_file(
             if on_progress:
                 on_progress(done, plan.rows)
     statuses, abstained = journal.finish(plan.segments, options.scale)
-    return BatchSummary(plan.rows, len(plan.superseded), resumed, statuses, abstained)
+    return BatchSummary(plan.rows, len(plan.superseded), resumed, statuses, abstained, previews.total())
 
 
-def _read(source: Path, options: ReadOptions) -> Iterator[Response]:
+def _read(source: Path, options: ReadOptions, left_out: Counter[str] | None = None) -> Iterator[Response]:
     responses = read_responses(
-        source, scale=options.scale, columns=options.columns, date_format=options.date_format
+        source,
+        scale=options.scale,
+        columns=options.columns,
+        date_format=options.date_format,
+        left_out=left_out,
     )
     if not options.mask:
         return responses

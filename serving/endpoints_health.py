@@ -26,8 +26,17 @@ def get_health() -> dict[str, str]:
     operation_id="getReadiness",
     summary="Can it work",
     response_model=Readiness,
+    response_model_exclude_none=True,
     responses=declared(503),
 )
 def get_readiness(state: State) -> dict[str, Any]:
-    """Tell whether the store can be reached and a model is loaded."""
-    return {"status": "ready", "model": state.tagger.name, "responses": state.store.count()}
+    """Tell whether the store can be reached and a model is loaded.
+
+    A registry that is gone leaves it ready: the model that it has goes on serving.
+    """
+    return {
+        "status": "ready",
+        "model": state.tagger.name,
+        "responses": state.store.count(),
+        "problems": state.models.problems() or None,
+    }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
 
 from data.annotations import Polarity
 from data.store_pages import Order
 from data.tags import Status
 from model.mentions import MAX_SEGMENT_VALUES
+from serving.entity_tags import NOT_MODIFIED, OfStore
+from serving.paging import Cursor, Limit, next_page
 from serving.periods import DERIVED, period_bounds
 from serving.problems import declared
 from serving.queries import SegmentFilter, Since, Text, Until
@@ -35,8 +38,6 @@ PolarityFilter = Annotated[
 ]
 StatusFilter = Annotated[Status | None, Query(description="Responses of this status.")]
 Sort = Annotated[Order, Query(description="Newest first, or the lowest scores first.")]
-Limit = Annotated[int, Query(ge=1, le=500, description="Responses on a page.")]
-Cursor = Annotated[str | None, Query(description="The `next_cursor` of the page before, in the same order.")]
 By = Annotated[
     str | None, Query(description="Rank within each value of this segment too.", examples=["region"])
 ]
@@ -48,9 +49,12 @@ By = Annotated[
     summary="The comments behind a cause",
     response_model=ResponsesReply,
     response_model_exclude_unset=True,
-    responses=declared(404, 422, 503),
+    responses=declared(404, 422, 503) | NOT_MODIFIED,
+    dependencies=[OfStore],
 )
 def list_responses(
+    request: Request,
+    reply: Response,
     state: State,
     code: Code = None,
     polarity: PolarityFilter = None,
@@ -80,7 +84,10 @@ def list_responses(
         limit=limit,
         after=cursor,
     )
-    return {"responses": [row.to_record() for row in page.rows], "next_cursor": page.cursor}
+    return {
+        "responses": [row.to_record() for row in page.rows],
+        **next_page(request, reply, page.cursor),
+    }
 
 
 @router.get(
@@ -88,7 +95,8 @@ def list_responses(
     operation_id="rankRootCauses",
     summary="Ranked root causes",
     response_model=RootCausesReply,
-    responses=declared(404, 422, 503),
+    responses=declared(404, 422, 503) | NOT_MODIFIED,
+    dependencies=[OfStore],
 )
 def rank_root_causes(
     state: State, by: By = None, segment: SegmentFilter = None, since: Since = None, until: Until = None
@@ -106,7 +114,8 @@ def rank_root_causes(
     operation_id="listFindings",
     summary="What stands out",
     response_model=FindingsReply,
-    responses=declared(503),
+    responses=declared(422, 503) | NOT_MODIFIED,
+    dependencies=[OfStore],
 )
 def list_findings(state: State) -> dict[str, Any]:
     """List hotspots and changes among all stored responses.
@@ -122,7 +131,8 @@ def list_findings(state: State) -> dict[str, Any]:
     operation_id="listSegments",
     summary="What responses can be grouped by",
     response_model=SegmentsReply,
-    responses=declared(503),
+    responses=declared(422, 503) | NOT_MODIFIED,
+    dependencies=[OfStore],
 )
 def list_segments(state: State) -> dict[str, Any]:
     """List the segments of the stored responses with their values, `month` and `week` among them."""
@@ -148,7 +158,8 @@ def _segments(state: ServiceState) -> list[dict[str, Any]]:
     operation_id="getTaxonomy",
     summary="The reason codes",
     response_model=TaxonomyReply,
-    responses=declared(503),
+    responses=declared(422, 503) | NOT_MODIFIED,
+    dependencies=[OfStore],
 )
 def get_taxonomy(state: State) -> dict[str, Any]:
     """Give the reason codes that the model knows."""

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response as JsonAnswer
 
 from data.errors import InputError
-from data.masking import mask_response
 from data.personal_data import parse_kinds
-from data.responses import FIELDS, Response, parse_response
-from data.scale import Scale
-from data.tables import Row
-from data.tags import TaggedResponse
-from serving.ingest import ResponseTagger, ingest, ingest_file
+from serving.idempotency import PARAMETER
+from serving.ingest import ingest, ingest_file
+from serving.items import parse_items
 from serving.openapi import body_of, file_body
-from serving.problems import FieldError, declared
+from serving.problems import declared
 from serving.queries import parse_columns
-from serving.schemas import MASK_WORDS, MaskKind, ResponseIn, TagReply, TagRequest, UpsertReply, UpsertRequest
+from serving.request_facts import note_items
+from serving.schemas import MASK_WORDS, MaskKind, TagReply, TagRequest, UpsertReply, UpsertRequest
 from serving.state import State
+from serving.tag_requests import tag_together
 from serving.uploads import FILES, JSON, UploadDependency
 
 router = APIRouter()
@@ -43,31 +42,34 @@ Filename = Annotated[
 Mask = Annotated[list[MaskKind], Query(max_length=20, description=MASK_WORDS)]
 
 
+PinnedModel = Annotated[
+    str | None,
+    Query(
+        alias="model",
+        max_length=200,
+        description="A version to tag with, instead of the one that serves.",
+        examples=["reason-codes/7"],
+    ),
+]
+
+
 @router.post(
     "/v1/tag",
     operation_id="tagResponses",
     summary="Tag responses",
     response_model=TagReply,
     response_model_exclude_unset=True,
-    responses=declared(413, 415, 422, 503),
+    responses=declared(404, 413, 415, 422, 429, 503, 507),
     openapi_extra=body_of(TagRequest),
 )
-def tag_responses(state: State, upload: UploadDependency) -> dict[str, Any]:
+async def tag_responses(request: Request, pinned: PinnedModel = None) -> JsonAnswer:
     """Tag up to 1,000 responses without storing them.
 
-    A comment that cannot be read has the status `error` and fails no other.
+    A comment that cannot be read has the status `error` and fails no other. Where more waits than can be
+    read in time the answer is 429. The model that serves tags, or the version that `model` names, in the
+    query or in the body.
     """
-    upload.require([JSON])
-    request = upload.read(TagRequest)
-    responses = parse_items(request.responses, state.scale)
-    tagger = state.tagger.at(request.operating_point)
-    rows = tag_masked(responses, tagger, parse_kinds((*state.settings.mask_kinds, *request.mask)))
-    return {
-        "model": tagger.name,
-        "operating_point": request.operating_point,
-        "taxonomy_version": tagger.taxonomy.version,
-        "responses": [row.to_record() for row in rows],
-    }
+    return await tag_together(request, pinned)
 
 
 @router.post(
@@ -75,8 +77,8 @@ def tag_responses(state: State, upload: UploadDependency) -> dict[str, Any]:
     operation_id="upsertResponses",
     summary="Tag and store responses",
     response_model=UpsertReply,
-    responses=declared(413, 415, 422, 503),
-    openapi_extra=body_of(UpsertRequest, file_body(FILES)),
+    responses=declared(409, 413, 415, 422, 503, 507),
+    openapi_extra=body_of(UpsertRequest, file_body(FILES)) | {"parameters": [PARAMETER]},
 )
 def upsert_responses(
     state: State,
@@ -97,62 +99,22 @@ def upsert_responses(
     tagger = state.tagger
     if upload.media_type == JSON:
         request = upload.read(UpsertRequest)
+        note_items(len(request.responses))
         items = parse_items(request.responses, state.scale, ids=True)
         return asdict(ingest(items, tagger, state.store, mask=parse_kinds((*mask, *request.mask))))
     try:
-        return asdict(
-            ingest_file(
-                upload.path,
-                tagger,
-                state.store,
-                scale=state.scale,
-                columns=parse_columns(map_),
-                date_format=date_format,
-                mask=parse_kinds(mask),
-            )
+        counts = ingest_file(
+            upload.path,
+            tagger,
+            state.store,
+            scale=state.scale,
+            columns=parse_columns(map_),
+            date_format=date_format,
+            mask=parse_kinds(mask),
         )
+        note_items(counts.received)
+        return asdict(counts)
     except InputError as error:
         if error.file is not None:  # the temporary file's name tells nobody anything
             error.file = filename or f"upload{upload.path.suffix}"
         raise
-
-
-def tag_masked(
-    responses: list[Response], tagger: ResponseTagger, kinds: tuple[str, ...]
-) -> list[TaggedResponse]:
-    """Tag responses whose personal data the model does not see; the tags are those of the originals."""
-    if not kinds:
-        return tagger.tag(responses)
-    masked = [mask_response(response, kinds) for response in responses]
-    rows = tagger.tag([one.response for one in masked])
-    return [one.restore(row) for one, row in zip(masked, rows, strict=True)]
-
-
-def parse_items(items: list[ResponseIn], scale: Scale, *, ids: bool = False) -> list[Response]:
-    """Read the items of a request as responses, by the rules of a file's rows.
-
-    Parameters
-    ----------
-    items
-        In the order of the request.
-    scale
-        The declared scale.
-    ids
-        Whether each must have a ``response_id``; otherwise one is made from its content.
-
-    Raises
-    ------
-    FieldError
-        Names the first field that cannot be understood.
-    """
-    seen: Counter[str] = Counter()
-    names = {name: name for name in FIELDS}
-    responses = []
-    for place, item in enumerate(items):
-        if ids and item.response_id in (None, ""):
-            raise FieldError("a stored response needs an id", ("responses", place, "response_id"))
-        try:
-            responses.append(parse_response(Row(place, item.cells()), names, "body", scale=scale, seen=seen))
-        except InputError as error:
-            raise FieldError(error.message, ("responses", place, error.column or "")) from None
-    return responses

@@ -23,6 +23,7 @@ from data.api_keys import ApiKey, ApiKeys, Keyring
 from data.api_keys import Scope as KeyScope
 from data.errors import WhyscoreError
 from data.rates import Rate, parse_rate
+from serving import metrics
 from serving.access import Access, access_of
 from serving.middleware import LocalHosts
 from serving.problems import new_problem, problem_response
@@ -36,6 +37,8 @@ BAD_KEYS = Rate(30, 60)
 SESSION_SCOPES: tuple[KeyScope, ...] = ("read", "tag", "write")
 """What a browser's session can do at most: a stolen cookie makes no keys."""
 CHALLENGE = 'Bearer realm="whyscore"'
+
+_REASONS = {401: "key", 403: "scope", 429: "rate"}
 
 log = logging.getLogger("whyscore.serving")
 
@@ -236,6 +239,7 @@ class Guard:
             key = await self.gate.admit(scope, access)
             allowance = None if free else self.gate.take(scope, key)
         except Refusal as refusal:
+            metrics.refused_request(_REASONS[refusal.status])
             await refusal.response()(scope, receive, send)
             return
         scope.setdefault("state", {})["api_key"] = key

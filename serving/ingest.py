@@ -12,6 +12,7 @@ from typing import Protocol
 from data.masking import mask_response
 from data.responses import Response, latest, read_responses
 from data.scale import NPS, Scale
+from data.source_versions import SourceVersion
 from data.store import Store
 from data.tags import STATUSES, TaggedResponse
 from data.taxonomy import Taxonomy
@@ -59,6 +60,12 @@ class IngestCounts:
         Those of the uncoded of which the model says nothing.
     reused
         Comments that the same model had read before, and did not read again.
+    stale
+        Responses that were left alone, since the store has a later version of them.
+    left_out
+        Rows that are no answers: survey previews.
+    erased
+        Responses that were left out, since their respondents were erased.
     """
 
     received: int = 0
@@ -72,6 +79,9 @@ class IngestCounts:
     error: int = 0
     abstained: int = 0
     reused: int = 0
+    stale: int = 0
+    left_out: int = 0
+    erased: int = 0
 
     def __add__(self, other: IngestCounts) -> IngestCounts:
         mine, theirs = asdict(self), asdict(other)
@@ -85,6 +95,8 @@ def ingest(
     on_progress: Callable[[int], None] | None = None,
     *,
     mask: Sequence[str] = (),
+    versions: Mapping[str, SourceVersion] | None = None,
+    on_counts: Callable[[IngestCounts], None] | None = None,
 ) -> IngestCounts:
     """Tag responses and store them, chunk by chunk; when it returns all of them are on disk.
 
@@ -103,28 +115,38 @@ def ingest(
         Called with the number of responses that are done.
     mask
         Personal data to mask, as `data.personal_data.parse_kinds` gives it, besides what the store masks.
+    versions
+        As `Store.upsert` takes them.
+    on_counts
+        Called with what became of them so far; what it raises ends the work between two chunks.
     """
     counts = IngestCounts()
     kinds = (*store.mask, *mask)
     stream = (mask_response(row, kinds).response for row in responses) if kinds else iter(responses)
     while chunk := list(islice(stream, CHUNK)):
-        counts += _ingest_chunk(chunk, tagger, store)
+        counts += _ingest_chunk(chunk, tagger, store, versions or {})
         if on_progress:
             on_progress(counts.received)
+        if on_counts:
+            on_counts(counts)
     return counts
 
 
-def _ingest_chunk(chunk: list[Response], tagger: ResponseTagger, store: Store) -> IngestCounts:
-    kept = latest(chunk)
+def _ingest_chunk(
+    chunk: list[Response], tagger: ResponseTagger, store: Store, versions: Mapping[str, SourceVersion]
+) -> IngestCounts:
+    newest = latest(chunk)
+    kept = store.allowed(newest)
     known = store.tagged_before(kept, model=tagger.name, taxonomy_version=tagger.taxonomy.version)
     fresh = tagger.tag([response for response in kept if response.response_id not in known])
     rows = [*known.values(), *fresh]
-    written = store.upsert(rows)
+    ids = {row.response.response_id for row in rows}
+    written = store.upsert(rows, {key: version for key, version in versions.items() if key in ids})
     statuses = Counter(row.status for row in rows)
     return IngestCounts(
         received=len(chunk),
-        replaced=len(chunk) - len(kept),
-        **asdict(written),
+        replaced=len(chunk) - len(newest),
+        **(asdict(written) | {"erased": written.erased + len(newest) - len(kept)}),
         **{name: statuses[name] for name in STATUSES},
         abstained=sum(row.abstained for row in rows),
         reused=sum(row.status != "no_comment" for row in known.values()),
@@ -141,6 +163,8 @@ def ingest_file(
     date_format: str | None = None,
     on_progress: Callable[[int], None] | None = None,
     mask: Sequence[str] = (),
+    on_checked: Callable[[int], None] | None = None,
+    on_counts: Callable[[IngestCounts], None] | None = None,
 ) -> IngestCounts:
     """Tag the responses of a file and store them; the whole file is checked before any of it is written.
 
@@ -148,20 +172,25 @@ def ingest_file(
     ----------
     path, scale, columns, date_format
         As `data.responses.read_responses` takes them.
-    tagger, store, on_progress, mask
+    tagger, store, on_progress, mask, on_counts
         As `ingest` takes them.
+    on_checked
+        Called with the number of responses that will be stored, once all rows are checked.
 
     Raises
     ------
     InputError
         Names file, row and column of the first cell that cannot be understood; then nothing was written.
     """
+    previews: Counter[str] = Counter()
 
-    def read() -> Iterator[Response]:
-        return read_responses(path, scale=scale, columns=columns, date_format=date_format)
+    def read(left_out: Counter[str] | None = None) -> Iterator[Response]:
+        return read_responses(path, scale=scale, columns=columns, date_format=date_format, left_out=left_out)
 
-    last = {response.response_id: place for place, response in enumerate(read())}
+    last = {response.response_id: place for place, response in enumerate(read(previews))}
     rows = 0
+    if on_checked:
+        on_checked(len(last))
 
     def kept() -> Iterator[Response]:
         nonlocal rows
@@ -170,6 +199,6 @@ def ingest_file(
             if last[response.response_id] == place:
                 yield response
 
-    counts = ingest(kept(), tagger, store, on_progress, mask=mask)
+    counts = ingest(kept(), tagger, store, on_progress, mask=mask, on_counts=on_counts)
     replaced = rows - counts.received
-    return counts + IngestCounts(received=replaced, replaced=replaced)
+    return counts + IngestCounts(received=replaced, replaced=replaced, left_out=previews.total())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import traceback
+from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -11,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.problems import http_problem, log, unexpected
+from serving.request_facts import route_of
 
 # The page is served from here and loads nothing from elsewhere; nobody may frame it.
 SECURITY_HEADERS = {
@@ -83,19 +85,33 @@ def is_loopback(host: str) -> bool:
 
 
 class BodyLimit:
-    """Refuses a body above a number of bytes with 413, before it is read and also while it is."""
+    """Refuses a body above a number of bytes with 413, before it is read and also while it is.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.app, self.max_bytes = app, max_bytes
+    Parameters
+    ----------
+    app
+        What answers.
+    max_bytes
+        The limit.
+    others
+        Addresses with a limit of their own; None for none at all.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, others: Mapping[str, int | None] | None = None) -> None:
+        self.app, self.max_bytes, self._others = app, max_bytes, others or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on while its body keeps within the limit."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        most = self._others.get(scope["path"], self.max_bytes)
+        if most is None:
+            await self.app(scope, receive, send)
+            return
         announced = dict(scope["headers"]).get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > self.max_bytes:
-            await http_problem(self._too_large())(scope, receive, send)
+        if announced.isdigit() and int(announced) > most:
+            await http_problem(_too_large(most))(scope, receive, send)
             return
         received = 0
 
@@ -103,16 +119,18 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.max_bytes:
-                raise self._too_large()
+            if received > most:
+                raise _too_large(most)
             return message
 
         await self.app(scope, receive_counted, send)
 
-    def _too_large(self) -> HTTPException:
-        # The rest of the body stays unread, so the connection cannot serve another request.
-        detail = f"the body is larger than {self.max_bytes / 2**20:g} MB; send it in parts"
-        return HTTPException(413, detail, {"Connection": "close"})
+
+def _too_large(most: int) -> HTTPException:
+    # The rest of the body stays unread, so the connection cannot serve another request.
+    return HTTPException(
+        413, f"the body is larger than {most / 2**20:g} MB; send it in parts", {"Connection": "close"}
+    )
 
 
 class UnexpectedErrors:
@@ -139,9 +157,9 @@ class UnexpectedErrors:
         try:
             await self.app(scope, receive, send_noted)
         except ClientDisconnect:
-            log.info("%s %s: the client went away", scope["method"], scope["path"])
+            log.info("%s %s: the client went away", scope["method"], route_of(scope))
         except Exception as error:
             frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("%s %s: %s\n%s", scope["method"], scope["path"], type(error).__name__, frames)
+            log.error("%s %s: %s\n%s", scope["method"], route_of(scope), type(error).__name__, frames)
             if not started:
                 await unexpected()(scope, receive, send)

@@ -19,9 +19,12 @@ from model.hotspots import Hotspot
 from model.metric import Metric
 from model.ranking import Correction, Impact, ModelFigure, RankingCorrection, RootCause
 from model.segment_cells import SegmentCell, SegmentCells
+from model.trends import Period, TrendPoint
 from serving.access_words import declare_access
 from serving.key_schemas import KeyRequest, RotationRequest, SessionRequest
+from serving.loop_schemas import AssignmentRequest, NoteRequest, SubscriptionRequest, TransitionRequest
 from serving.schemas import Problem, TagRequest, UpsertRequest
+from serving.schemas_service import AnnotationsRequest, LineError
 
 _REF = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (
@@ -30,8 +33,14 @@ _BODIES: tuple[type[BaseModel], ...] = (
     KeyRequest,
     RotationRequest,
     SessionRequest,
+    TransitionRequest,
+    AssignmentRequest,
+    NoteRequest,
+    SubscriptionRequest,
+    AnnotationsRequest,
     Problem,
 )
+_RECORDS: tuple[type[BaseModel], ...] = (LineError,)
 _DATACLASSES: tuple[type, ...] = (
     Change,
     Correction,
@@ -40,12 +49,14 @@ _DATACLASSES: tuple[type, ...] = (
     Impact,
     Metric,
     ModelFigure,
+    Period,
     RankingCorrection,
     ReasonCode,
     RootCause,
     SegmentCell,
     SegmentCells,
     Tag,
+    TrendPoint,
 )
 
 _WORDS = {
@@ -71,13 +82,22 @@ _WORDS = {
 }
 
 
-def body_of(model: type[BaseModel], files: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Describe a body that `serving.uploads` reads: JSON of a shape, or one of some files."""
+def body_of(
+    model: type[BaseModel], files: dict[str, Any] | None = None, patch: str | None = None
+) -> dict[str, Any]:
+    """Describe a body that `serving.uploads` reads: JSON of a shape, or one of some files.
+
+    `patch` is a second content type of the same shape.
+    """
     schema = {"$ref": _REF.format(model=model.__name__)}
     return {
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": schema}, **(files or {})},
+            "content": {
+                "application/json": {"schema": schema},
+                **({} if patch is None else {patch: {"schema": schema}}),
+                **(files or {}),
+            },
         }
     }
 
@@ -85,6 +105,13 @@ def body_of(model: type[BaseModel], files: dict[str, Any] | None = None) -> dict
 def file_body(media_types: Iterable[str]) -> dict[str, Any]:
     """Describe whole files of some content types."""
     return {media_type: {"schema": {}} for media_type in media_types}
+
+
+def lines_of(*models: str) -> dict[int | str, dict[str, Any]]:
+    """Describe an answer of JSON lines, each of one of some shapes."""
+    item = {"anyOf": [{"$ref": _REF.format(model=model)} for model in models]}
+    content = {"schema": {"type": "string"}, "x-item-schema": item}
+    return {200: {"description": "JSON lines.", "content": {"application/x-ndjson": content}}}
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -99,7 +126,13 @@ def describe(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
+        _, bodies = models_json_schema(
+            [
+                *((model, "validation") for model in _BODIES),
+                *((model, "serialization") for model in _RECORDS),
+            ],
+            ref_template=_REF,
+        )
         schemas.update(bodies["$defs"])
         for kind in _DATACLASSES:
             _describe_attributes(schemas[kind.__name__], inspect.getdoc(kind) or "")

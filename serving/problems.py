@@ -8,6 +8,7 @@ Bryan, P., Zyp, K. & Nottingham, M. (2013). JavaScript Object Notation (JSON) Po
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 
 from data.cells import whole_text
 from data.errors import InputError, WhyscoreError
+from serving.request_facts import request_id, route_of
 from serving.schemas import FieldProblem, Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -28,15 +30,18 @@ MAX_ERRORS = 20
 """Field errors in one document; a body with thousands of wrong items is told the first ones."""
 
 _WHEN = {
-    401: "No API key, or one that is unknown, revoked or past its time.",
+    401: "No API key, or one that is unknown, revoked or past its time; or a wrong signature.",
     403: "The API key lacks the scope that this needs, or another site's page sent the request.",
     404: "There is no such thing.",
+    409: "It does not fit the state that the thing is in, or what others did in the meantime.",
+    412: "It is not as the client had read it.",
     413: "The body is larger than this server takes.",
     415: "The body's Content-Type is not one that this operation takes.",
     422: "The input cannot be understood; the document names what and where.",
-    429: "Too many requests; Retry-After says how many seconds to wait.",
+    429: "Too many requests, or more waits than can be done in time; ``Retry-After`` says when to try again.",
     500: "Something went wrong on this side.",
-    503: "The store cannot be reached, or no model is loaded.",
+    503: "The store cannot be reached, no model is loaded, or the answer would come too late.",
+    507: "The disk is full; nothing was stored.",
 }
 
 _TITLES = {413: "Content too large"}  # Python's phrase for it depends on the version
@@ -76,7 +81,8 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Give a problem as an HTTP response."""
+    """Give a problem as an HTTP response, with the id of the request that ran into it."""
+    problem = problem.model_copy(update={"request_id": request_id()})
     return JSONResponse(
         problem.model_dump(exclude_none=True), problem.status, headers=headers, media_type=MEDIA_TYPE
     )
@@ -96,8 +102,22 @@ def new_problem(status: int, title: str, detail: str, **more: Any) -> Problem:
 
 def unexpected() -> Response:
     """Give the response to an error that nobody foresaw: it tells nothing of the inside."""
-    detail = "something went wrong on this side; the server's log says more"
-    return problem_response(new_problem(500, WhyscoreError.title, detail))
+    return problem_response(unforeseen())
+
+
+def unforeseen() -> Problem:
+    """Give the problem of an error that nobody foresaw."""
+    return new_problem(
+        500, WhyscoreError.title, "something went wrong on this side; the server's log says more"
+    )
+
+
+def problem_of(error: WhyscoreError) -> Problem:
+    """Give the problem of a foreseen error, with its place."""
+    if error.status >= 500:
+        return new_problem(error.status, error.title, error.message)
+    place = {"file": error.file, "row": error.row, "column": error.column}
+    return new_problem(error.status, error.title, str(error), **place)
 
 
 def http_problem(error: HTTPException) -> Response:
@@ -112,19 +132,20 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(WhyscoreError, _whyscore_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(OSError, _system_error)
 
 
 def _whyscore_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, WhyscoreError)
+    again = None if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     if error.status >= 500:
-        log.error("%s %s: %s", request.method, request.url.path, error.message)
-        return problem_response(new_problem(error.status, error.title, error.message))
+        log.error("%s %s: %s", request.method, route_of(request.scope), error.message)
+        return problem_response(problem_of(error), again)
     if isinstance(error, FieldError):
         return problem_response(_fields_problem(error, [(error.message, ("body", *error.place))]))
     if error.column is not None and error.row is None and error.file is None:
         return problem_response(_fields_problem(error, [(error.message, ("query", error.column))]))
-    place = {"file": error.file, "row": error.row, "column": error.column}
-    return problem_response(new_problem(error.status, error.title, str(error), **place))
+    return problem_response(problem_of(error), again)
 
 
 def _validation_error(request: Request, error: Exception) -> Response:
@@ -152,6 +173,15 @@ def _field(message: str, place: Sequence[str | int]) -> FieldProblem:
         path = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place[1:])
         return FieldProblem(detail=detail, pointer=whole_text(f"#{path}"))
     return FieldProblem(detail=detail, parameter=str(place[1]))
+
+
+def _system_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+    log.error("%s %s: the disk is full", request.method, route_of(request.scope))
+    detail = "the server's disk for temporary files is full; nothing was stored, try again later"
+    return problem_response(new_problem(507, "Storage full", detail))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

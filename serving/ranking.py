@@ -20,13 +20,15 @@ from data.taxonomy import ReasonCode, Taxonomy
 from model.findings import find_all
 from model.mentions import ScoredResponses
 from model.periods import with_periods
-from model.provenance import Version
+from model.provenance import Provenance, Version
 from model.root_causes import rank_by_segment, rank_root_causes
 from model.segment_cells import segment_cells
 from serving.periods import DERIVED
 
 KEPT = 64
 """Rankings kept: a page asks for a handful of them again and again."""
+
+_EPOCH = datetime(1970, 1, 1).toordinal()
 
 BUCKET_LABELS = {"uncoded": "No reason code", "no_comment": "No comment"}
 
@@ -49,7 +51,7 @@ class RankingFilter:
 
 
 @dataclass(frozen=True, eq=False)
-class _Snapshot:
+class Snapshot:
     """The store at one version, as arrays.
 
     Attributes
@@ -62,6 +64,8 @@ class _Snapshot:
         What tagged the comments of scored responses, in words, sorted.
     derived
         The segments among the others that were made from dates.
+    provenance
+        When each scored response was given, and which model read it.
     """
 
     version: int
@@ -71,6 +75,7 @@ class _Snapshot:
     models: Mapping[str, int]
     versions: tuple[str, ...]
     derived: tuple[str, ...]
+    provenance: Provenance
 
 
 class StoredRanking:
@@ -89,7 +94,7 @@ class StoredRanking:
     def __init__(self, store: Store, scale: Scale) -> None:
         self._store, self._scale = store, scale
         self._lock = threading.Lock()
-        self._snapshot: _Snapshot | None = None
+        self._snapshot: Snapshot | None = None
         self._kept: OrderedDict[tuple[object, ...], dict[str, Any]] = OrderedDict()
 
     def rank(
@@ -138,6 +143,11 @@ class StoredRanking:
         now = self._current()
         return self._kept_or_made(("findings", now.version, _named(taxonomy)), lambda: _find(now, taxonomy))
 
+    def made(self, key: tuple[object, ...], make: Callable[[Snapshot], dict[str, Any]]) -> dict[str, Any]:
+        """Give what is made from all responses, once for each key until the store changes."""
+        now = self._current()
+        return self._kept_or_made((now.version, *key), lambda: make(now))
+
     def derived_segments(self) -> dict[str, list[str]]:
         """Give the values of `DERIVED` segments among all responses, sorted."""
         now = self._current()
@@ -155,7 +165,7 @@ class StoredRanking:
                 self._kept.popitem(last=False)
         return made
 
-    def _current(self) -> _Snapshot:
+    def _current(self) -> Snapshot:
         version = self._store.version()
         with self._lock:  # one thread reads the store; the others wait for what it finds
             if self._snapshot is None or self._snapshot.version < version:
@@ -164,23 +174,28 @@ class StoredRanking:
             return self._snapshot
 
 
-def _take(store: Store, scale: Scale) -> _Snapshot:
+def _take(store: Store, scale: Scale) -> Snapshot:
     version = store.version()  # before reading: what is written meanwhile makes it stale, never wrong
     moments: dict[str, datetime] = {}
     unscored: list[tuple[datetime | None, Mapping[str, str]]] = []
     models: Counter[str] = Counter()
-    versions: set[Version] = set()
+    versions: dict[Version, int] = {}
+    of_scored: set[Version] = set()
+    readers: dict[str, int] = {}
 
     def rows() -> Iterator[TaggedResponse]:
         for row in with_periods(store.tagged(texts=False)):
             response, moment = row.response, row.response.responded_at
             models[row.model or "unknown"] += 1
+            if row.status != "no_comment":
+                version = Version(row.model, row.taxonomy_version)
+                readers[response.response_id] = versions.setdefault(version, len(versions))
             if moment is not None:
                 moments[response.response_id] = moment.replace(tzinfo=None)
             if response.score is None:
                 unscored.append((moment, response.segments))
             elif row.status != "no_comment":  # which every model reads alike
-                versions.add(Version(row.model, row.taxonomy_version))
+                of_scored.add(Version(row.model, row.taxonomy_version))
             yield row
 
     try:
@@ -189,27 +204,31 @@ def _take(store: Store, scale: Scale) -> _Snapshot:
         raise StoreError(
             f"the store holds other scores ({error.message}); set WHYSCORE_SCALE to the scale of its scores"
         ) from error
-    when = [moments.get(name) for name in responses.response_ids]
+    when = np.array([moments.get(name) for name in responses.response_ids], dtype="datetime64[us]")
+    day = np.where(np.isnat(when), 0, when.astype("datetime64[D]").astype(np.int64) + _EPOCH)
+    reader = np.array([readers.get(name, -1) for name in responses.response_ids], dtype=np.int64)
+    provenance = Provenance(day, reader, tuple(versions))
     derived = tuple(name for name in DERIVED if name in responses.segments and not store.has_segment(name))
-    return _Snapshot(
+    return Snapshot(
         version=version,
         responses=responses,
-        moments=np.array(when, dtype="datetime64[us]"),
+        moments=when,
         unscored=tuple(unscored),
         models=dict(models),
-        versions=tuple(sorted(map(str, versions))),
+        versions=tuple(sorted(map(str, of_scored))),
         derived=derived,
+        provenance=provenance,
     )
 
 
-def _values(now: _Snapshot, name: str) -> list[str]:
+def _values(now: Snapshot, name: str) -> list[str]:
     unscored = (segments.get(name, "") for _, segments in now.unscored)
     return sorted({*now.responses.segments[name], *unscored})
 
 
-def _rank(now: _Snapshot, wanted: RankingFilter, by: str | None, taxonomy: Taxonomy | None) -> dict[str, Any]:
+def _rank(now: Snapshot, wanted: RankingFilter, by: str | None, taxonomy: Taxonomy | None) -> dict[str, Any]:
     if by is not None and by not in now.responses.segments:
-        raise _no_segment(by, "by")
+        raise no_segment(by, "by")
     responses = _filtered(now, wanted, by)
     codes = [] if taxonomy is None else list(taxonomy.active)
     reply = rank_root_causes(responses, codes=codes).to_dict()
@@ -219,22 +238,24 @@ def _rank(now: _Snapshot, wanted: RankingFilter, by: str | None, taxonomy: Taxon
         groups = {value: ranking.to_dict() for value, ranking in rank_by_segment(responses, by).items()}
         cells = segment_cells(responses, by).to_dict()
     return reply | {
-        "labels": _labels(listed, taxonomy) | BUCKET_LABELS,
+        "labels": labels_of(listed, taxonomy) | BUCKET_LABELS,
         "models": dict(now.models),
         "versions": list(now.versions),
+        **_dates(now, wanted),
         "by": by,
         "groups": groups,
         "cells": cells,
     }
 
 
-def _find(now: _Snapshot, taxonomy: Taxonomy | None) -> dict[str, Any]:
+def _find(now: Snapshot, taxonomy: Taxonomy | None) -> dict[str, Any]:
     found = find_all(now.responses, versions=now.versions)
     codes = sorted({one.code for one in (*found.hotspots, *found.changes, *found.doubtful)})
-    return found.to_dict() | {"labels": _labels(codes, taxonomy)}
+    return found.to_dict() | {"labels": labels_of(codes, taxonomy)}
 
 
-def _labels(codes: Iterable[str], taxonomy: Taxonomy | None) -> dict[str, str]:
+def labels_of(codes: Iterable[str], taxonomy: Taxonomy | None) -> dict[str, str]:
+    """Give the label of each code, parent or bucket; ids are made readable without a taxonomy."""
     label = (lambda code: ReasonCode(id=code).name) if taxonomy is None else taxonomy.label
     return {code: label(code) for code in codes}
 
@@ -243,10 +264,10 @@ def _named(taxonomy: Taxonomy | None) -> tuple[str, int] | None:
     return None if taxonomy is None else (taxonomy.name, taxonomy.version)
 
 
-def _filtered(now: _Snapshot, wanted: RankingFilter, by: str | None) -> ScoredResponses:
-    """Give the responses that meet a filter, and the counts of those that do without a score."""
-    if wanted == RankingFilter():
-        return now.responses
+def selected(
+    now: Snapshot, wanted: RankingFilter
+) -> tuple[NDArray[np.bool_], list[tuple[datetime | None, Mapping[str, str]]]]:
+    """Give which scored responses meet a filter, shape (n,), and those without a score that do."""
     mask = np.ones(now.responses.n, dtype=np.bool_)
     left_out = list(now.unscored)
     if wanted.segment is not None:
@@ -258,6 +279,26 @@ def _filtered(now: _Snapshot, wanted: RankingFilter, by: str | None) -> ScoredRe
             limit = np.datetime64(bound.astimezone(UTC).replace(tzinfo=None), "us")
             mask &= now.moments >= limit if sign > 0 else now.moments < limit
             left_out = [row for row in left_out if row[0] is not None and (row[0] >= bound) == (sign > 0)]
+    return mask, left_out
+
+
+def _dates(now: Snapshot, wanted: RankingFilter) -> dict[str, str | None]:
+    """Give when the first and the last response that meets a filter was given."""
+    mask, left_out = selected(now, wanted)
+    given = now.moments[mask & ~np.isnat(now.moments)]
+    moments = [moment for moment, _ in left_out if moment is not None]
+    if given.size:
+        moments += [bound.astype(datetime).replace(tzinfo=UTC) for bound in (given.min(), given.max())]
+    if not moments:
+        return {"from": None, "to": None}
+    return {"from": min(moments).isoformat(), "to": max(moments).isoformat()}
+
+
+def _filtered(now: Snapshot, wanted: RankingFilter, by: str | None) -> ScoredResponses:
+    """Give the responses that meet a filter, and the counts of those that do without a score."""
+    if wanted == RankingFilter():
+        return now.responses
+    mask, left_out = selected(now, wanted)
     found = now.responses.subset(mask, unscored=len(left_out))
     if by is None:
         return found
@@ -280,8 +321,9 @@ def split_segment(text: str, known: Callable[[str], bool]) -> tuple[str, str]:
     for place in places:
         if known(text[:place]):
             return text[:place], text[place + 1 :]
-    raise _no_segment(text[: places[0]], "segment")
+    raise no_segment(text[: places[0]], "segment")
 
 
-def _no_segment(name: str, parameter: str) -> NotFoundError:
+def no_segment(name: str, parameter: str) -> NotFoundError:
+    """Give the error of a segment that is not there."""
     return NotFoundError(f"there is no segment '{name}'; GET /v1/segments lists them", column=parameter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from anyio import move_on_after
 from starlette.exceptions import HTTPException
@@ -34,10 +35,20 @@ class HeaderLimit:
 
 
 class BodyDeadline:
-    """Refuses a body that has not arrived in full after some seconds with 408."""
+    """Refuses a body that has not arrived in full after some seconds with 408.
 
-    def __init__(self, app: ASGIApp, seconds: float) -> None:
-        self.app, self.seconds = app, seconds
+    Parameters
+    ----------
+    app
+        What answers.
+    seconds
+        The limit.
+    patient
+        Addresses whose bodies may take as long as they like, if each part comes within the limit.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float, patient: Collection[str] = ()) -> None:
+        self.app, self.seconds, self._patient = app, seconds, patient
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and watch its body arrive."""
@@ -45,18 +56,19 @@ class BodyDeadline:
             await self.app(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        end, whole = loop.time() + self.seconds, False
+        end, whole, patient = loop.time() + self.seconds, False, scope["path"] in self._patient
 
         async def receive_in_time() -> Message:
             nonlocal whole
             if whole:  # what comes now is that the client left, whenever it does
                 return await receive()
-            with move_on_after(max(0.0, end - loop.time())):
+            with move_on_after(self.seconds if patient else max(0.0, end - loop.time())):
                 message = await receive()
                 whole = not message.get("more_body", False)
                 return message
             # The rest of the body may still come, so the connection cannot serve another request.
-            detail = f"the body did not arrive within {self.seconds:g} s"
+            what = "the next part of the body" if patient else "the body"
+            detail = f"{what} did not arrive within {self.seconds:g} s"
             raise HTTPException(408, detail, {"Connection": "close"})
 
         await self.app(scope, receive_in_time, send)

@@ -123,6 +123,12 @@ class TagRequest(_Request):
         description=f"{MASK_WORDS} The model reads the masked comment; comment and evidence of the answer "
         "are those of the original.",
     )
+    model: str | None = Field(
+        None,
+        max_length=200,
+        description="A version to tag with, instead of the one that serves.",
+        examples=["reason-codes/7"],
+    )
 
 
 class UpsertRequest(_Request):
@@ -192,6 +198,10 @@ class UpsertReply(BaseModel):
         description="Uncoded comments that are unlike those that the model was trained on."
     )
     reused: int = Field(description="Comments that the same model had read before, and did not read again.")
+    left_out: int = Field(
+        description="Rows that are no answers and were left out: Qualtrics' survey previews."
+    )
+    erased: int = Field(description="Responses left out, since their respondents were erased.")
 
 
 class ResponsesReply(BaseModel):
@@ -199,6 +209,9 @@ class ResponsesReply(BaseModel):
 
     responses: list[TaggedRecord] = Field(description="The responses, in the order that was asked for.")
     next_cursor: str | None = Field(description="Give it as ``cursor`` for the next page; null on the last.")
+    next: str | None = Field(
+        description="The address of the next page, as header ``Link`` names it; null on the last."
+    )
 
 
 class RankingReply(BaseModel):
@@ -236,6 +249,15 @@ class RootCausesReply(RankingReply):
         description="What tagged the comments of the store, model and taxonomy version in words; of several, "
         "differences between periods may be the model's.",
         examples=[["reason-codes/7 (taxonomy 3)"]],
+    )
+    from_: str | None = Field(
+        alias="from",
+        description="When the first of the responses was given, in UTC; null where none has a time.",
+        json_schema_extra={"format": "date-time"},
+    )
+    to: str | None = Field(
+        description="When the last of the responses was given, in UTC.",
+        json_schema_extra={"format": "date-time"},
     )
     by: str | None = Field(description="The segment of ``groups``.")
     groups: dict[str, RankingReply] | None = Field(
@@ -306,6 +328,9 @@ class Readiness(BaseModel):
     status: str = Field(description="Always ``ready``.", examples=["ready"])
     model: str = Field(description="The model that tags.", examples=["reason-codes/7"])
     responses: int = Field(description="Responses in the store.")
+    problems: list[str] | None = Field(
+        None, description="What is wrong though it works, such as a registry that cannot be asked."
+    )
 
 
 class FieldProblem(BaseModel):
@@ -343,3 +368,4 @@ class Problem(BaseModel):
     row: int | None = Field(None, description="The row, as a spreadsheet shows it: the header is row 1.")
     column: str | None = Field(None, description="The column.")
     errors: list[FieldProblem] | None = Field(None, description="The fields that are wrong, one by one.")
+    request_id: str | None = Field(None, description="Names the request in the server's log.")

@@ -13,6 +13,7 @@ from data.settings import Settings
 from data.store import Store
 from data.taxonomy import Taxonomy
 from serving.ingest import ResponseTagger
+from serving.live_models import LiveModels
 from serving.ranking import StoredRanking
 
 
@@ -22,27 +23,49 @@ class ServiceState:
 
     Attributes
     ----------
-    loaded
-        The model, or the sentence that says why there is none.
+    models
+        The model that serves, and the others.
     """
 
     settings: Settings
     scale: Scale
     store: Store
     ranking: StoredRanking
-    loaded: ResponseTagger | str
+    models: LiveModels
 
     @property
     def tagger(self) -> ResponseTagger:
-        """The model; raises `ModelError` where there is none."""
-        if isinstance(self.loaded, str):
-            raise ModelError(self.loaded)
-        return self.loaded
+        """The model that serves; raises `ModelError` where there is none.
+
+        Ask once for each batch, and finish the batch on what you got: it may be another the next time.
+        """
+        return self.models.current()
+
+    def tagger_for(self, name: str | None) -> ResponseTagger:
+        """Give the model of that name or version, None for the one that serves; also once for each batch.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such model.
+        ModelError
+            If there is none to serve, or it cannot be loaded.
+        """
+        return self.models.named(name)
+
+    @property
+    def loaded(self) -> ResponseTagger | str:
+        """The model, or the sentence that says why there is none."""
+        try:
+            return self.models.current()
+        except ModelError as error:
+            return str(error)
 
     @property
     def taxonomy(self) -> Taxonomy | None:
         """The model's reason codes; None where there is no model."""
-        return None if isinstance(self.loaded, str) else self.loaded.taxonomy
+        loaded = self.loaded
+        return None if isinstance(loaded, str) else loaded.taxonomy
 
 
 def _state(request: Request) -> ServiceState:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from data.errors import ModelError
 from data.responses import Response
 from data.settings import Settings
 from data.tags import Status, TaggedResponse
 from data.taxonomy import Taxonomy
+from model.code_mix import CodeMix, read_code_mix
 from model.comment_tagger import CommentTagger
 from model.operating_points import BALANCED, PointName
 from model.registry import find_model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tagger:
     """A model that is ready to tag responses; safe to share between threads.
 
@@ -29,12 +30,21 @@ class Tagger:
         A longer comment gets the status ``error``.
     point
         The operating point.
+    points
+        The same model at other points, so that each is one object and requests for it are read together.
+    mix
+        The codes that it gave to comments like those of its training, where the model tells.
+    created
+        When it was registered, in seconds since 1970, where the registry tells.
     """
 
     model_name: str
     reader: CommentTagger
     max_comment_chars: int
     point: PointName = BALANCED
+    points: dict[PointName, Tagger] = field(default_factory=dict, repr=False)
+    mix: CodeMix | None = None
+    created: float | None = None
 
     @property
     def name(self) -> str:
@@ -46,8 +56,11 @@ class Tagger:
 
     def at(self, point: PointName) -> Tagger:
         """Give the same model at an operating point; raises `ModelError` where the model has none such."""
+        if point == self.point:
+            return self
         self.reader.description.threshold_array(point)
-        return replace(self, point=point)
+        self.points.setdefault(self.point, self)
+        return self.points.setdefault(point, replace(self, point=point))
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -115,7 +128,13 @@ def load_tagger(uri: str | None, settings: Settings) -> Tagger:
         If there is no such model or it is broken.
     """
     location = find_model(uri, settings)
-    reader = CommentTagger.load(location.folder, settings.threads)
+    reader = CommentTagger.load(location.folder, settings.threads, settings.engine, settings.home)
     if not reader.description.codes:
         raise ModelError("the model knows no reason codes", file=location.folder)
-    return Tagger(location.name, reader, settings.max_comment_chars)
+    return Tagger(
+        location.name,
+        reader,
+        settings.max_comment_chars,
+        mix=read_code_mix(location.folder),
+        created=location.created,
+    )

@@ -31,6 +31,22 @@ FILES = {
 Model = TypeVar("Model", bound=BaseModel)
 
 
+def read_json(body: bytes, model: type[Model]) -> Model:
+    """Read a body as JSON of a given shape; one that is as it should be is read quickly.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON.
+    RequestValidationError
+        If it is not of that shape; names each field.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError:  # as Python does, halves of characters included, naming each field
+        return validated(model, parse_json(body, "body"))
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A body in a temporary file, whose name ends as its content type says.
@@ -47,12 +63,8 @@ class Upload:
     media_type: str
 
     def require(self, accepted: Sequence[str]) -> None:
-        """Raise `UnsupportedMediaError` unless the body is of an accepted content type.
-
-        A body without one is refused too: any web page may make a browser send that.
-        """
-        if self.media_type not in accepted:
-            raise UnsupportedMediaError(f"the Content-Type must be one of {', '.join(accepted)}")
+        """Raise `UnsupportedMediaError` unless the body is of an accepted content type."""
+        require_media_type(self.media_type, accepted)
 
     def read(self, model: type[Model]) -> Model:
         """Read the body as JSON of a given shape.
@@ -64,25 +76,52 @@ class Upload:
         RequestValidationError
             If it is not of that shape; names each field.
         """
-        body = _json(self.path.read_bytes())
-        try:
-            return model.model_validate(body)
-        except ValidationError as error:
-            found: dict[tuple[str | int, ...], ErrorDetails] = {}
-            for wrong in error.errors(include_url=False, include_context=False, include_input=False):
-                found.setdefault(_place(wrong, body), wrong)
-            errors = [wrong | {"loc": ("body", *place)} for place, wrong in found.items()]
-            raise RequestValidationError(errors) from None
+        return validated(model, parse_json(self.path.read_bytes(), "body"))
 
 
-def _json(body: bytes) -> Any:
+def require_media_type(media_type: str, accepted: Sequence[str]) -> None:
+    """Raise `UnsupportedMediaError` unless a body is of an accepted content type.
+
+    A body without one is refused too: any web page may make a browser send that.
+    """
+    if media_type not in accepted:
+        raise UnsupportedMediaError(f"the Content-Type must be one of {', '.join(accepted)}")
+
+
+def validated(model: type[Model], body: Any) -> Model:
+    """Read what JSON holds as of a given shape; raises `RequestValidationError`, which names each field."""
     try:
-        return json.loads(body, parse_constant=_refuse)
+        return model.model_validate(body)
+    except ValidationError as error:
+        found: dict[tuple[str | int, ...], ErrorDetails] = {}
+        for wrong in error.errors(include_url=False, include_context=False, include_input=False):
+            found.setdefault(_place(wrong, body), wrong)
+        errors = [wrong | {"loc": ("body", *place)} for place, wrong in found.items()]
+        raise RequestValidationError(errors) from None
+
+
+def parse_json(text: bytes | str, name: str) -> Any:
+    """Read JSON, called `name` where it is none.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON; NaN and infinities are none.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, character {error.colno}"
-        raise InputError(f"the body is not JSON ({error.msg} at {where})") from None
+        where = (
+            f"character {error.colno}" if name == "line" else f"line {error.lineno}, character {error.colno}"
+        )
+        raise InputError(f"the {name} is not JSON ({error.msg} at {where})") from None
     except (ValueError, RecursionError):
-        raise InputError("the body is not JSON that can be read") from None
+        raise InputError(f"the {name} is not JSON that can be read") from None
+
+
+def media_type_of(request: Request) -> str:
+    """Give a request's content type, without parameters; "" where it names none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _place(error: ErrorDetails, body: Any) -> tuple[str | int, ...]:
@@ -103,7 +142,7 @@ def _refuse(name: str) -> NoReturn:
 
 
 async def _spooled(request: Request) -> AsyncIterator[Upload]:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(request)
     with TemporaryDirectory(prefix="whyscore-") as folder:
         path = Path(folder) / f"body{FILES.get(media_type, '.json')}"
         with path.open("wb") as file:

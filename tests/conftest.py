@@ -9,6 +9,8 @@ import sys
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Which engine is quickest is measured once for each home, and tests have many.
+os.environ.setdefault("WHYSCORE_ENGINE", "onnx")
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from data.annotations import Annotation, CodeLabel, to_target
 from data.settings import Settings
 from data.taxonomy import parse_taxonomy
+from tests.stores import KINDS, fresh_database
 
 # A busy machine is slow; that is no fault of the code.
 hypothesis_settings.register_profile("whyscore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -184,11 +187,26 @@ def filled(tmp_path_factory):
         yield client
 
 
-@pytest.fixture(scope="module")
-def shared_store(tmp_path_factory):
+@pytest.fixture(params=KINDS)
+def url(request, tmp_path):
+    """The URL of a fresh database, on each kind that is there."""
+    with fresh_database(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def store(url):
     from data.store import Store
 
-    with Store.open(f"sqlite:///{tmp_path_factory.mktemp('store')}/s.sqlite") as store:
+    with Store.open(url) as store:
+        yield store
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def shared_store(request, tmp_path_factory):
+    from data.store import Store
+
+    with fresh_database(request.param, tmp_path_factory.mktemp("store")) as url, Store.open(url) as store:
         yield store
 
 

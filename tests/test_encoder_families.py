@@ -15,7 +15,7 @@ from model.prompts import comment_prefix
 from model.tokens import tokenize
 from tests.conftest import VOCABULARY
 from tests.encoder_families import FAMILIES, bge, e5, make, modernbert, multilingual_e5, multilingual_minilm
-from training.export import export_onnx
+from training.export import export_engines
 
 PREFIXES = {bge: "", e5: "query: ", multilingual_minilm: "", multilingual_e5: "query: ", modernbert: ""}
 
@@ -85,7 +85,7 @@ def test_it_is_fitted_saved_and_exported(
     assert fitted.description_.prefix == PREFIXES[family]
     fitted.save(tmp_path)
     (tmp_path / "taxonomy.yaml").write_text(taxonomy.to_yaml(), encoding="utf-8")
-    assert export_onnx(fitted, tmp_path, [*comments, long]) < 1e-4
+    assert export_engines(fitted, tmp_path, [*comments, long]).engines["onnx"].difference < 1e-4
     again = ReasonCodeClassifier.load(tmp_path)
     probabilities = fitted.predict_proba([*comments, long])
     np.testing.assert_allclose(again.predict_proba([*comments, long]), probabilities, atol=1e-5)

@@ -25,6 +25,8 @@ def test_responses_are_stored_when_the_answer_comes(client):
         "error": 0,
         "abstained": 0,
         "reused": 0,
+        "left_out": 0,
+        "erased": 0,
     }
     with Store.open(store_of(client)._engine.url.render_as_string()) as other:
         assert other.count() == 3

@@ -1,5 +1,8 @@
 """Masking on every way into the store, and back for those who ask for tags alone."""
 
+import json
+import time
+
 import pytest
 
 from data.settings import Settings
@@ -89,6 +92,61 @@ def test_tags_alone_come_back_in_places_of_the_original(tmp_path):
     assert [e["text"] for e in found] == [f"Billed {CARD} twice", f"agent at {MAIL} was lovely"]
     assert all(COMMENT[e["start"] : e["end"]] == e["text"] for e in found)
     assert tagger.seen == ["Billed [card] twice, the agent at [email] was lovely"]
+
+
+def test_a_stream_comes_back_in_places_of_the_original(tmp_path):
+    lines = {"content-type": "application/x-ndjson"}
+    tagger = Curious()
+    tagger.seen = []
+    with served(tmp_path, tagger, mask="card") as client:
+        answer = client.post(
+            "/v1/tag/stream", params={"mask": "email"}, content=json.dumps(ITEM), headers=lines
+        )
+        problem(client.post("/v1/tag/stream?mask=name", content="{}", headers=lines), 422)
+    row = json.loads(answer.text)
+    assert row["comment"] == COMMENT
+    assert tagger.seen == ["Billed [card] twice, the agent at [email] was lovely"]
+
+
+def test_one_response_that_is_put_or_changed_is_masked(tmp_path):
+    tagger = Curious()
+    tagger.seen = []
+    with served(tmp_path, tagger, mask="card,email") as client:
+        client.put("/v1/responses/r1", json=ITEM)
+        answer = client.put("/v1/responses/r1", json=ITEM | {"score": 4})
+        assert answer.json()["comment"] == "Billed [card] twice, the agent at [email] was lovely"
+        assert client.patch("/v1/responses/r1", json={"comment": f"Billed {CARD}"}).status_code == 200
+        assert stored(client).comment == "Billed [card]"
+    assert tagger.seen == ["Billed [card] twice, the agent at [email] was lovely", "Billed [card]"]
+
+
+def test_annotations_are_masked_with_the_words_they_name(tmp_path):
+    label = {"code": "billing.unexpected-charge", "polarity": "negative", "evidence": f"Billed {CARD} twice"}
+    item = {"response_id": "r1", "comment": COMMENT, "taxonomy_version": 3, "codes": [label]}
+    with served(tmp_path, mask="card,email") as client:
+        for _ in range(2):
+            kept = client.post("/v1/annotations", json={"annotations": [item]})
+        assert kept.json()["unchanged"] == 1
+        (row,) = client.get("/v1/annotations").json()["annotations"]
+    assert row["comment"] == "Billed [card] twice, the agent at [email] was lovely"
+    assert row["codes"][0]["evidence"] == "Billed [card] twice"
+
+
+def test_a_job_may_ask_for_masking(tmp_path):
+    with served(tmp_path) as client:
+        answer = client.post(
+            "/v1/jobs",
+            params={"mask": ["card", "phone:GB"]},
+            content=f"response_id,score,comment\nr1,3,Billed {CARD}\n",
+            headers={"content-type": "text/csv"},
+        )
+        worker = client.app.state.worker
+        for _ in range(600):
+            if worker.board.get(answer.json()["job_id"]).state == "done":
+                break
+            time.sleep(0.05)
+        assert stored(client).comment == "Billed [card]"
+        problem(client.post("/v1/jobs?mask=x", content="", headers={"content-type": "text/csv"}), 422)
 
 
 def test_a_file_is_tagged_masked(tmp_path, write):

@@ -5,7 +5,7 @@ import datetime
 import ipaddress
 import json
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import httpx
 import pytest
@@ -20,6 +20,7 @@ from data.errors import InputError
 from data.settings import Settings
 from data.store import Store
 from serving.api import create_app
+from serving.request_limits import BodyDeadline
 from serving.timed_protocol import TimedProtocol
 from tests.http_client import problem
 from tests.stubs import StubTagger
@@ -32,9 +33,14 @@ def test_headers_are_limited(shared):
     assert shared.get("/v1/segments", headers={"X-Long": "x" * 20_000}).status_code == 200
 
 
-def test_a_body_that_does_not_arrive_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("/v1/tag", "the body did not arrive"), ("/v1/jobs", "the next part of the body did not arrive")],
+)
+def test_a_body_that_does_not_arrive_is_refused(tmp_path, path, words):
     """Parts of a body come, and then no more."""
     sent = []
+    kind = b"text/csv" if path == "/v1/jobs" else b"application/json"
 
     async def ask(app):
         parts = iter([{"type": "http.request", "body": b"{", "more_body": True}])
@@ -45,9 +51,14 @@ def test_a_body_that_does_not_arrive_is_refused(tmp_path):
         async def send(message):
             sent.append(message)
 
-        headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
-        scope = {"type": "http", "method": "POST", "path": "/v1/tag", "query_string": b"", "headers": headers}
-        scope |= {"raw_path": b"/v1/tag", "scheme": "http", "http_version": "1.1", "client": ("127.0.0.1", 1)}
+        headers = [(b"host", b"localhost"), (b"content-type", kind)]
+        scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+        scope |= {
+            "raw_path": path.encode(),
+            "scheme": "http",
+            "http_version": "1.1",
+            "client": ("127.0.0.1", 1),
+        }
         await app(scope, receive, send)
 
     app = create_app(Settings(home=tmp_path, body_seconds=0.01), StubTagger())
@@ -55,7 +66,35 @@ def test_a_body_that_does_not_arrive_is_refused(tmp_path):
         asyncio.run(ask(app))
     assert sent[0]["status"] == 408
     assert (b"connection", b"close") in sent[0]["headers"]
-    assert "did not arrive" in json.loads(sent[1]["body"])["detail"]
+    assert words in json.loads(sent[1]["body"])["detail"]
+
+
+@pytest.mark.parametrize(("path", "patient"), [("/v1/jobs", True), ("/v1/tag", False)])
+def test_a_large_file_may_take_long_if_each_part_comes_in_time(monkeypatch, path, patient):
+    allowed = []
+
+    def noted(seconds):
+        allowed.append(seconds)
+        return nullcontext()
+
+    monkeypatch.setattr("serving.request_limits.move_on_after", noted)
+
+    async def take(scope, receive, send):
+        while (await receive())["more_body"]:
+            await asyncio.sleep(0.01)
+
+    async def ask():
+        parts = iter([True, True, False])
+
+        async def receive():
+            return {"type": "http.request", "body": b"x", "more_body": next(parts)}
+
+        await BodyDeadline(take, 60, {"/v1/jobs"})({"type": "http", "path": path}, receive, None)
+
+    asyncio.run(ask())
+    assert len(allowed) == 3
+    assert (allowed == [60] * 3) == patient
+    assert allowed == sorted(allowed, reverse=True)
 
 
 # On the wire.
@@ -72,7 +111,7 @@ async def slow_app(scope, receive, send):
 
 @asynccontextmanager
 async def serving(app, protocol=TimedProtocol, tls=None):
-    config = server_config(app, tls)
+    config = server_config(app, Settings(), tls)
     config.http_protocol_class = protocol
     config.http, config.lifespan = protocol, "off"
     listener = listen("127.0.0.1", 0, Settings())

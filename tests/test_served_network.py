@@ -8,7 +8,7 @@ from model.definition_reader import DefinitionReader
 from model.engine import OnnxEngine
 from model.served_network import ServedNetwork
 from model.tokens import pad
-from training.export import export_onnx
+from training.export import export_engines
 
 COMMENTS = ["my fee was awful", "the queue was so very bad today. it broke", "sturdy"]
 
@@ -71,7 +71,7 @@ def test_the_meeting_layer_is_linear_for_given_openings():
 def test_exported_contributions_are_the_same(served, classifier, tmp_path):
     mask, logits, contribution = served
     classifier.save(tmp_path)
-    assert export_onnx(classifier, tmp_path, COMMENTS) < 1e-4
+    assert export_engines(classifier, tmp_path, COMMENTS).engines["onnx"].difference < 1e-4
     reading = OnnxEngine(tmp_path, 0, threads=1).read(classifier.tokenize(COMMENTS))
     assert reading.exact
     np.testing.assert_allclose(reading.logits, logits, atol=1e-3)

@@ -23,17 +23,6 @@ from tests.stubs import tagged
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'home' / 'store.sqlite'}"
-
-
-@pytest.fixture
-def store(url):
-    with Store.open(url) as store:
-        yield store
-
-
 # Opening.
 
 
@@ -65,8 +54,8 @@ def test_responses_of_before_a_migration_stay(url, monkeypatch):
     assert (row.response.response_id, row.abstained) == ("r1", False)
 
 
-def test_sqlite_writes_ahead_and_syncs_every_commit(store):
-    with store._engine.connect() as connection:
+def test_sqlite_writes_ahead_and_syncs_every_commit(tmp_path):
+    with Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}") as store, store._engine.connect() as connection:
         pragmas = [
             connection.scalar(text(f"PRAGMA {name}"))
             for name in ("journal_mode", "synchronous", "foreign_keys")
@@ -167,6 +156,8 @@ def test_a_killed_writer_loses_no_acknowledged_row_and_doubles_none(url):
             expected = {row.response.response_id: row for n in range(committed) for row in batch(n)}
             assert found == {key: canonical(row) for key, row in expected.items()}
             assert store.count() == len(expected)
+        if not url.startswith("sqlite"):
+            continue
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as raw:
             assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert raw.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -7,20 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.errors import InputError
-from data.store import Store
 from tests.stores import emptied
 from tests.stubs import tagged
-
-
-@pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'home' / 'store.sqlite'}"
-
-
-@pytest.fixture
-def store(url):
-    with Store.open(url) as store:
-        yield store
 
 
 def ids(page):

@@ -16,7 +16,7 @@ from data.text import normalise, position, text_hash
 from model.comment_tagger import CommentTagger
 from model.registry import find_model
 from training.evaluation import evaluate
-from training.export import export_onnx
+from training.export import export_engines
 from training.pipeline import evaluate_file, train
 from training.regime import choose_regime
 from training.registration import (
@@ -93,7 +93,7 @@ def test_the_exported_network_is_the_trained_one(classifier, annotations, taxono
     comments = [row.comment for row in annotations[:200]]
     classifier.save(tmp_path)
     (tmp_path / "taxonomy.yaml").write_text(taxonomy.to_yaml(), encoding="utf-8")
-    assert export_onnx(classifier, tmp_path, comments) < 1e-4
+    assert export_engines(classifier, tmp_path, comments).engines["onnx"].difference < 1e-4
     tagger = CommentTagger.load(tmp_path, threads=1)
     assert np.array_equal(tagger.choose(comments), classifier.predict(comments))
     (tmp_path / "model.onnx").write_bytes(b"half")

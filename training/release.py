@@ -18,9 +18,12 @@ from data.settings import Settings
 from data.text import text_hash
 from model.abstention import abstains
 from model.classifier import ReasonCodeClassifier
+from model.code_mix import CodeMix
+from model.decision import decide
 from model.description import TAXONOMY
+from model.engine_record import EngineRecord
 from training.evaluation import Evaluation, evaluate_model
-from training.export import export_onnx
+from training.export import export_engines
 from training.registration import RegisteredVersion, promote, register_model
 from training.split import Split, pick
 from training.training_data import TrainingData
@@ -69,15 +72,22 @@ def release(
     """
     on_stage("Evaluating")
     held_out = split.test if len(split.test) else split.validation
-    evaluation = _evaluate(classifier, pick(data.comments, held_out), pick(data.targets, held_out))
+    evaluation, mix = _evaluate(classifier, pick(data.comments, held_out), pick(data.targets, held_out))
     summary = _summary(data, classifier, len(split.train), len(split.validation), len(held_out)) | dict(facts)
     with tempfile.TemporaryDirectory(prefix="whyscore-") as scratch:
         folder = Path(scratch) / "reason-codes"
         on_stage("Exporting")
         _write_folder(classifier, data, split, folder, summary, seen)
+        mix.write(folder)
         definitions = list(chain(*classifier.definitions))
-        compared = pick(data.comments, split.validation) or data.comments or definitions
-        summary["export_difference"] = export_onnx(classifier, folder, compared)
+        validation = pick(data.comments, split.validation)
+        engines = export_engines(
+            classifier,
+            folder,
+            validation or data.comments or definitions,
+            pick(data.targets, split.validation) if validation else (),
+        )
+        summary |= _engine_facts(engines)
         on_stage("Registering")
         registered = register_model(folder, settings, summary, _metrics(evaluation), evaluation.to_dict())
     if make_champion:
@@ -92,15 +102,22 @@ def read_seen(folder: Path) -> set[str]:
     return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
 
 
-def _evaluate(classifier: ReasonCodeClassifier, comments: list[str], targets: list[Target]) -> Evaluation:
+def _evaluate(
+    classifier: ReasonCodeClassifier, comments: list[str], targets: list[Target]
+) -> tuple[Evaluation, CodeMix]:
+    """Measure on held-out comments, and count the codes that they are given."""
     if classifier.description_ is None:
         raise ModelError("the classifier is not fitted yet")
     present, known = classifier.labels.encode(targets)
     probabilities = np.zeros(present.shape, np.float32)
     if comments:
         probabilities = classifier.predict_proba(comments)
+    description = classifier.description_
     abstained = abstains(comments, classifier.tokenize(comments), classifier.novelty_)
-    return evaluate_model(probabilities, present, known, classifier.description_, abstained)
+    chosen = decide(probabilities, description.threshold_array())
+    chosen[abstained] = False  # as when it serves
+    mix = CodeMix.of(chosen, description.codes)
+    return evaluate_model(probabilities, present, known, description, abstained), mix
 
 
 def _write_folder(
@@ -145,6 +162,17 @@ def _summary(
         }
         plan = dataclasses.asdict(classifier.settings)
         facts |= {f"fit_{name}": value for name, value in plan.items() if name != "precision"}
+    return facts
+
+
+def _engine_facts(record: EngineRecord) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "export_difference": record.engines["onnx"].difference,
+        "engines": ", ".join(record.kept),
+    }
+    for name, check in record.engines.items():
+        facts[f"engine_{name}_difference"] = check.difference
+        facts[f"engine_{name}_f1_change"] = check.f1_change
     return facts
 
 

@@ -14,7 +14,9 @@ from data.setting_texts import parts_of
 from whyscore import __version__
 from whyscore.audit_commands import audit
 from whyscore.change_commands import register as register_changes
+from whyscore.erasure_commands import register as register_erasure
 from whyscore.explanation_command import explain
+from whyscore.follow_up_commands import follow_ups
 from whyscore.key_commands import keys
 from whyscore.model_commands import models
 from whyscore.options import (
@@ -163,6 +165,7 @@ def tag(
                 "rows": summary.rows,
                 "replaced": summary.replaced,
                 "resumed": summary.resumed,
+                "left_out": summary.left_out,
                 "statuses": dict(summary.statuses),
                 "abstained": summary.abstained,
             }
@@ -174,6 +177,8 @@ def tag(
         say(f"{summary.abstained} of the uncoded are unlike the comments that the model was trained on")
     if summary.replaced:
         say(f"{summary.replaced} rows were replaced by a later row with the same response_id")
+    if summary.left_out:
+        say(f"{summary.left_out} rows are survey previews and were left out")
     if summary.resumed:
         say(f"{summary.resumed} rows had been tagged by an interrupted run and were kept")
 
@@ -291,8 +296,18 @@ def topics(
 app.add_typer(models, name="models")
 app.add_typer(audit, name="audit")
 app.add_typer(keys, name="keys")
+app.add_typer(follow_ups, name="follow-ups")
 register_changes(app)
+register_erasure(app)
 app.command()(explain)
+
+
+@app.command()
+def retag(model: ModelUri = None, as_json: AsJson = False) -> None:
+    """Tag again what the store has from other models, so that all of it can be ranked together."""
+    from whyscore.server import run_retagging
+
+    run_retagging(model, as_json, read_settings())
 
 
 @app.command()
@@ -304,6 +319,9 @@ def serve(
         Path | None, typer.Option("--tls-cert", help="Certificate with its chain, PEM.")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its key, PEM.")] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=256, help="Processes that share the port and the threads.")
+    ] = 1,
 ) -> None:
     """Serve the page and the HTTP API."""
     from whyscore.server import run_server
@@ -311,7 +329,7 @@ def serve(
     if (tls_cert is None) != (tls_key is None):
         raise InputError("--tls-cert and --tls-key go together")
     tls = None if tls_cert is None or tls_key is None else (tls_cert, tls_key)
-    run_server(host, port, model, read_settings(), tls)
+    run_server(host, port, model, read_settings(), workers, tls)
 
 
 @app.command()

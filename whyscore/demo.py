@@ -117,7 +117,7 @@ def _tag(tags: Path, settings: Settings) -> None:
         summary = tag_file(
             sample_path("responses.csv"), tags, tagger, ReadOptions(), lambda d, n: tell(d, n, "")
         )
-    store = Store.open(settings.store, mask=settings.mask_kinds)
+    store = Store.open(settings.store, mask=settings.mask_kinds, erasure_key=settings.home / "erasure.key")
     rows = list(read_tags(tags))
     for start in range(0, len(rows), 1000):
         store.upsert(rows[start : start + 1000])
@@ -155,7 +155,7 @@ def _serve_here(listener: socket.socket, settings: Settings) -> None:
 
     app = make_app(None, settings)
     say(f"5/5  The page is at {address_of(listener)} (stop it with Ctrl-C)")
-    uvicorn.Server(server_config(app)).run(sockets=[listener])
+    uvicorn.Server(server_config(app, settings)).run(sockets=[listener])
 
 
 def _leave_running(port: int, address: str, settings: Settings) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 import socket
 import ssl
 from pathlib import Path
@@ -9,16 +12,31 @@ from typing import Any
 
 from data.errors import InputError
 from data.settings import Settings
-from whyscore.terminal import say
+from whyscore.terminal import print_json, progress_bar, say
+
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 def run_server(
-    host: str, port: int, model: str | None, settings: Settings, tls: tuple[Path, Path] | None = None
+    host: str,
+    port: int,
+    model: str | None,
+    settings: Settings,
+    workers: int = 1,
+    tls: tuple[Path, Path] | None = None,
 ) -> None:
     """Serve until interrupted.
 
     Parameters
     ----------
+    host, port
+        Where to listen.
+    model
+        None for the champion.
+    settings
+        Of the service.
+    workers
+        Processes that share the port.
     tls
         Files of the certificate (with its chain) and of its key, both PEM, to serve HTTPS.
 
@@ -30,21 +48,29 @@ def run_server(
     """
     import uvicorn
 
+    from whyscore.workers import Workers
+
     if tls is not None:
         check_certificate(*tls)
-
     listener = listen(host, port, settings)
+    address = address_of(listener).replace("http:", "http:" if tls is None else "https:")
     try:
+        if workers > 1:
+            say(f"Whyscore starts {workers} workers at {address} (stop it with Ctrl-C)")
+            Workers(workers, listener, model, settings, tls).run()
+            return
         app = make_app(model, settings)
-        address = address_of(listener).replace("http:", "http:" if tls is None else "https:")
         say(f"Whyscore is at {address} (stop it with Ctrl-C)")
-        uvicorn.Server(server_config(app, tls)).run(sockets=[listener])
+        uvicorn.Server(server_config(app, settings, tls)).run(sockets=[listener])
     finally:
         listener.close()
 
 
-def server_config(app: Any, tls: tuple[Path, Path] | None = None) -> Any:
-    """Give uvicorn's settings: quiet, and without a log line for each request."""
+def server_config(app: Any, settings: Settings, tls: tuple[Path, Path] | None = None) -> Any:
+    """Give uvicorn's settings: an end within a deadline, and logs that go where the program's go.
+
+    The program itself tells of requests.
+    """
     import uvicorn
 
     from serving.timed_protocol import TimedProtocol
@@ -52,11 +78,13 @@ def server_config(app: Any, tls: tuple[Path, Path] | None = None) -> Any:
     return uvicorn.Config(
         app,
         http=TimedProtocol,
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
         lifespan="on",
         proxy_headers=False,  # WHYSCORE_TRUSTED_PROXIES says whose count
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
         ssl_certfile=None if tls is None else tls[0],
         ssl_keyfile=None if tls is None else tls[1],
     )
@@ -77,15 +105,31 @@ def check_certificate(certificate: Path, key: Path) -> None:
 
 
 def make_app(model: str | None, settings: Settings) -> Any:
-    """Build the application with its model loaded; one that is not there yet leaves it not ready."""
+    """Build the application with its model loaded; one that is not there yet leaves it not ready.
+
+    A model that is named stays; without one the champion of the registry is followed.
+    """
     from serving.api import create_app
+    from serving.logs import set_up_logs
     from serving.tagging import load_tagger
+
+    share_arenas()
+    set_up_logs(settings.log)
+    # A registry that is gone is asked again soon anyway; MLflow alone would hold a request for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
     app = create_app(settings, tagger=load_tagger(model, settings) if model is not None else None)
     loaded = app.state.service.loaded
     if isinstance(loaded, str):
         say(f"Serving without a model, so nothing can be tagged: {loaded}")
     return app
+
+
+def share_arenas() -> None:
+    """Let the threads share two heaps; by default each has its own, and none gives back what it once held."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # there is none of it outside glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def listen(host: str, port: int, settings: Settings) -> socket.socket:
@@ -125,3 +169,19 @@ def address_of(listener: socket.socket) -> str:
     """Give the URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def run_retagging(model: str | None, as_json: bool, settings: Settings) -> None:
+    """Tag again what the store has from other models."""
+    from data.store import Store
+    from serving.retag import retag
+    from serving.tagging import load_tagger
+
+    tagger = load_tagger(model, settings)
+    with Store.open(settings.store, mask=settings.mask_kinds) as store, progress_bar("Tagging again") as tell:
+        total = store.count()
+        written = retag(store, tagger, lambda done: tell(done, total, ""))
+    if as_json:
+        print_json({"model": tagger.name, "responses": total, "retagged": written})
+        return
+    say(f"{written} of {total} responses were tagged again, by {tagger.name}.")

@@ -188,10 +188,26 @@ def run_promotion(version: int | None, as_json: bool, settings: Settings) -> Non
         version = rollback(settings)
     else:
         promote(version, settings)
+    _tell_of_promotion(version, before, settings)
     if as_json:
         print_json({"champion": version, "before": before})
         return
     say(f"The champion is {settings.model_name}/{version}" + (f" (was {before})." if before else "."))
+
+
+def _tell_of_promotion(version: int, before: int | None, settings: Settings) -> None:
+    """Tell subscribers of webhooks, where there is a store that may have some."""
+    from data.store import Store, StoreError
+    from serving.customer_loop import announce_promotion
+
+    if settings.store_url is None and not (settings.home / "store.sqlite").exists():
+        return
+    former = None if before is None else f"{settings.model_name}/{before}"
+    try:
+        with Store.open(settings.store) as store:
+            announce_promotion(store, f"{settings.model_name}/{version}", former)
+    except StoreError as error:  # the promotion stands all the same
+        say(f"Nobody could be told of it: {error}")
 
 
 def run_comparison(a: int, b: int, as_json: bool, settings: Settings) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from alembic import context
 
-from data import key_schema  # noqa: F401 - it adds its tables to the metadata
+# Each adds its tables to the metadata.
+from data import (  # noqa: F401
+    follow_up_schema,
+    key_schema,
+    service_schema,
+    source_versions,
+    webhook_schema,
+)
 from data.store_schema import metadata
 
 context.configure(

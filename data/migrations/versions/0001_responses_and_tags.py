@@ -10,13 +10,14 @@ revision = "0001"
 down_revision = None
 
 _json = sa.JSON().with_variant(JSONB(), "postgresql")
+_key = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _moment = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
     op.create_table(
         "responses",
-        sa.Column("response_id", sa.Text, primary_key=True),
+        sa.Column("response_id", _key, primary_key=True),
         sa.Column("score", sa.Float),
         sa.Column("comment", sa.Text),
         sa.Column("responded_at", _moment),
@@ -37,11 +38,11 @@ def upgrade() -> None:
         "tags",
         sa.Column(
             "response_id",
-            sa.Text,
+            _key,
             sa.ForeignKey("responses.response_id", ondelete="CASCADE"),
             primary_key=True,
         ),
-        sa.Column("code", sa.Text, primary_key=True),
+        sa.Column("code", _key, primary_key=True),
         sa.Column("polarity", sa.String(16), primary_key=True),
         sa.Column("probability", sa.Float, nullable=False),
         sa.Column("evidence", _json, nullable=False),

@@ -1,0 +1,165 @@
+"""The network in OpenVINO on the processor: the quickest where its products run in bf16."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from data.errors import ModelError
+from model.batch_shapes import Batch, BatchShapes, fill
+from model.engine import ONNX_FILE, Collector, Reading, usable_cores
+from model.tokens import TokenizedComment
+from model.turns import Turns
+
+GRAPH_FILE = "openvino.xml"
+WEIGHTS_FILE = "openvino.weights"
+Precision = Literal["f32", "bf16"]
+# Every shape that was read keeps a few megabytes of compiled products; the oldest go.
+_CACHE = 512
+
+
+class OpenVinoEngine:
+    """The network in OpenVINO.
+
+    Parameters
+    ----------
+    folder
+        A model folder with ``openvino.xml`` and its weights, or with ``model.onnx`` alone, which takes
+        longer to load.
+    pad_id
+        The tokenizer's padding token.
+    threads
+        Processor threads; all cores that the process may use where None.
+    precision
+        Of the products. The sums are float32 in both.
+    streams
+        Batches that are read at the same time, which share the threads. One answers soonest; as many as
+        threads read the most.
+
+    Raises
+    ------
+    ModelError
+        If the files are missing or broken.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        pad_id: int,
+        threads: int | None = None,
+        precision: Precision = "f32",
+        streams: int = 1,
+    ) -> None:
+        openvino = _library()
+        graph, weights = folder / GRAPH_FILE, folder / WEIGHTS_FILE
+        if not graph.is_file() and not (folder / ONNX_FILE).is_file():
+            raise ModelError(f"the model was not exported for serving (no {ONNX_FILE})", file=folder)
+        core = openvino.Core()
+        settings = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": threads or usable_cores(),
+            "NUM_STREAMS": streams,
+            "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+            "CPU_RUNTIME_CACHE_CAPACITY": _CACHE,
+            # Several workers would all pin their threads to the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        try:
+            found = (
+                core.read_model(str(graph), str(weights))
+                if graph.is_file()
+                else core.read_model(str(folder / ONNX_FILE))
+            )
+            self._exact = "contribution" in {output.get_any_name() for output in found.outputs}
+            self._network: Any = core.compile_model(found, "CPU", settings)
+        except Exception as error:  # OpenVINO raises RuntimeError for every fault of a file, and others
+            raise ModelError("the exported network cannot be loaded by OpenVINO", file=folder) from error
+        del found
+        self.pad_id = pad_id
+        self.shapes = BatchShapes(few=True)
+        self._part = "contribution" if self._exact else "attention"
+        self._requests = [self._network.create_infer_request() for _ in range(streams)]
+        self._turns = Turns()
+        forget_mapped(weights)
+
+    @property
+    def precision(self) -> str:
+        """The precision that the products really have: a processor without bf16 has none."""
+        return str(self._network.get_property("INFERENCE_PRECISION_HINT").to_string())
+
+    def read(self, comments: Sequence[TokenizedComment]) -> Reading:
+        """Read comments, batched by length; other threads take turns with it, batch by batch."""
+        collected = Collector(comments, self._exact)
+        ids = [comment.ids for comment in comments]
+        batches = self.shapes.plan([len(one) for one in ids])
+        for start in range(0, len(batches), len(self._requests)):
+            together = batches[start : start + len(self._requests)]
+            inputs = [fill(batch, ids, self.pad_id) for batch in together]
+            with self._turns.take():
+                self._infer(together, inputs, collected)
+        return collected.reading()
+
+    def _infer(self, batches: Sequence[Batch], inputs: Sequence[Any], collected: Collector) -> None:
+        if len(batches) == 1:
+            self._requests[0].infer(inputs[0], share_inputs=True)
+        else:
+            for request, arrays in zip(self._requests, inputs, strict=False):
+                request.start_async(arrays, share_inputs=True)
+            for request, _ in zip(self._requests, inputs, strict=False):
+                request.wait()
+        for request, batch in zip(self._requests, batches, strict=False):
+            scores = request.get_tensor("logits").data
+            collected.add(batch.rows, scores, request.get_tensor(self._part).data)
+
+
+def _library() -> Any:
+    try:
+        import openvino
+    except ImportError as error:  # there is no build of it for every machine
+        raise ModelError("OpenVINO cannot be loaded on this machine") from error
+    return openvino
+
+
+def write_openvino(folder: Path) -> None:
+    """Write ``openvino.xml`` and its weights from a folder's ``model.onnx``, in full precision.
+
+    Through `openvino.Core`, since `openvino.convert_model` reports its use to its makers.
+
+    Raises
+    ------
+    ModelError
+        If OpenVINO does not understand the network.
+    """
+    openvino = _library()
+    graph = folder / GRAPH_FILE
+    try:
+        network = openvino.Core().read_model(str(folder / ONNX_FILE))
+        openvino.save_model(network, str(graph), compress_to_fp16=False)
+        del network
+        graph.with_suffix(".bin").replace(folder / WEIGHTS_FILE)
+    except Exception as error:
+        raise ModelError("OpenVINO does not understand the exported network", file=folder) from error
+
+
+def forget_mapped(path: Path) -> None:
+    """Let the system take back the pages of a mapped file that were read once, at loading.
+
+    The engine keeps its own, repacked weights; the file stays mapped and would count twice. Where the
+    system cannot do it nothing happens.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        libc = ctypes.CDLL(None)
+        for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+            parts = line.split(None, 5)
+            if len(parts) == 6 and parts[5] == str(path.resolve()):
+                start, end = (int(number, 16) for number in parts[0].split("-"))
+                libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_PAGEOUT)
+
+
+_MADV_PAGEOUT = 21  # since Linux 5.4; the pages come back from the file when they are needed

@@ -1,0 +1,84 @@
+"""Requests for tags over HTTP: read together, refused with the time to come back, and never left hanging."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from data.responses import Response
+from serving.micro_batches import LateError, OverloadedError
+from tests.http_client import SECRET, post_json, problem, served
+from tests.stubs import StubTagger
+
+
+class CountingTagger(StubTagger):
+    """A stub that holds its first batch until told otherwise, and counts its batches."""
+
+    def __init__(self):
+        super().__init__()
+        self.go, self.begun = threading.Event(), threading.Event()
+        self.batches = self.taken = 0
+
+    def tag(self, responses):
+        self.batches += 1
+        self.taken += len(responses)
+        self.begun.set()
+        assert self.go.wait(30)
+        return super().tag(responses)
+
+
+def test_requests_at_the_same_time_are_answered_each_with_its_own(tmp_path):
+    tagger = CountingTagger()
+    texts = [f"Billed twice, case {i}" for i in range(30)]
+    with served(tmp_path, tagger) as client, ThreadPoolExecutor(30) as threads:
+        sent = [
+            threads.submit(client.post, "/v1/tag", json={"responses": [{"comment": text}]}) for text in texts
+        ]
+        assert tagger.begun.wait(30)
+        load = client.app.state.micro_batches
+        while load.load.comments + tagger.taken < 30:  # until each is read or waits to be
+            threading.Event().wait(0.001)
+        assert client.get("/healthz").status_code == 200  # the loop is free
+        tagger.go.set()
+        for text, answer in zip(texts, sent, strict=True):
+            (row,) = answer.result(60).json()["responses"]
+            assert row["comment"] == text
+    assert tagger.batches < 30
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "after"), [(OverloadedError(7), 429, "7"), (LateError("too slow"), 503, "5")]
+)
+def test_what_is_too_much_or_too_late_is_a_problem_that_says_when_to_come_back(
+    client, monkeypatch, error, status, after
+):
+    async def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(client.app.state.micro_batches, "tag", refuse)
+    answer = client.post("/v1/tag", json={"responses": [{"comment": SECRET}]})
+    found = problem(answer, status)
+    assert answer.headers["retry-after"] == after
+    assert found["title"] in ("Too many requests", "Answer too late")
+
+
+def test_a_large_body_is_read_as_a_small_one_is(shared):
+    items = [{"comment": f"Billed twice, number {i}", "region": "North"} for i in range(900)]
+    large = shared.post("/v1/tag", json={"responses": items}).json()["responses"]
+    for i in (0, 450, 899):
+        (small,) = shared.post("/v1/tag", json={"responses": [items[i]]}).json()["responses"]
+        assert large[i] == small
+    assert Response("x", None, large[7]["comment"]).comment == items[7]["comment"]
+
+
+def test_without_a_model_the_answer_says_so(tmp_path):
+    from fastapi.testclient import TestClient
+
+    from data.settings import Settings
+    from serving.api import create_app
+
+    app = create_app(Settings(home=tmp_path))
+    with TestClient(app, base_url="http://localhost") as client:
+        problem(client.post("/v1/tag", json={"responses": [{"comment": "Billed"}]}), 503)
+        problem(post_json(client, "/v1/tag", b"{"), 422)
+        problem(client.post("/v1/tag", content=b"{}", headers={"content-type": "text/plain"}), 415)
