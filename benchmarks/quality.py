@@ -4,8 +4,8 @@ Run: ``python benchmarks/quality.py`` for everything, which takes hours, or for 
 ``python benchmarks/quality.py fabsa nhs_fft --methods product svm``. Hypothesis: the product reaches what the
 column "asked" of the table says in every row. Everything runs in this process, one measurement after the
 other (SetFit may have an interpreter of its own: ``--setfit-python``, see ``setfit_peer.py``). Results are
-kept in ``benchmarks/out/quality/results`` and not measured again while the data are the same; ``--list``
-shows the experiments, ``--table`` prints what is kept.
+kept in ``benchmarks/results/quality``, with the commit that they were measured at, and not measured again while
+the data are the same; ``--list`` shows the experiments, ``--table`` prints what is kept, ``--again`` measures anew.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from quality_table import markdown
 from runs import Plan, kept_result, measure
 
 OUT = ROOT / "benchmarks" / "out" / "quality"
+KEPT = ROOT / "benchmarks" / "results" / "quality"
 
 
 def main() -> None:
@@ -38,6 +39,7 @@ def main() -> None:
         arguments.again,
         arguments.setfit_python,
         arguments.setfit_pairs,
+        None if arguments.tiny else KEPT,
     )
     for experiment in [] if arguments.table else list(experiments(names, arguments.methods, arguments.seeds)):
         if not fnmatch.fnmatch(experiment.name, arguments.only):

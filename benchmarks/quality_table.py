@@ -43,7 +43,7 @@ def over_seeds(row: Row, method: str, plan: Plan) -> list[tuple[float, ...]]:
 
 def _seeds(row: Row, method: str, plan: Plan) -> list[int]:
     """Give the seeds of which anything is kept."""
-    found = (plan.folder / "results" / row.name).glob(f"*/{method}-*.json")
+    found = (plan.results / row.name).glob(f"*/{method}-*.json")
     return sorted({int(path.stem.rpartition("-")[2]) for path in found})
 
 

@@ -24,13 +24,15 @@ class Plan:
     Attributes
     ----------
     folder
-        Of the results and of the protocols' files.
+        Of the protocols' files, and of the results where `kept` names no folder.
     tiny
         Use this many training comments only, to see that everything goes through.
     again
         Measure again where a result is kept.
     setfit_python, setfit_pairs
         See `setfit_peer.setfit`.
+    kept
+        Folder of the results.
     """
 
     folder: Path
@@ -38,11 +40,17 @@ class Plan:
     again: bool = False
     setfit_python: Path | None = None
     setfit_pairs: int | None = None
+    kept: Path | None = None
+
+    @property
+    def results(self) -> Path:
+        """Give the folder of the results."""
+        return self.kept or self.folder / "results"
 
 
 def kept_result(experiment: Experiment, plan: Plan) -> dict[str, Any] | None:
     """Give the result that is kept, None where there is none."""
-    path = plan.folder / "results" / f"{experiment.name}.json"
+    path = plan.results / f"{experiment.name}.json"
     found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     return found
 
@@ -76,7 +84,7 @@ def measure(experiment: Experiment, plan: Plan) -> dict[str, Any]:
         "notes": prediction.notes,
         **_surroundings(),
     }
-    path = plan.folder / "results" / f"{experiment.name}.json"
+    path = plan.results / f"{experiment.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result

@@ -21,6 +21,22 @@ class Checkpoint:
     facts: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class CheckpointPlace:
+    """Where a fit keeps its state, and what it is of: a state with another key is not taken up."""
+
+    path: Path
+    key: str
+
+    def of_stage(self, name: str) -> CheckpointPlace:
+        """Give the place of a later stage of the same training."""
+        return CheckpointPlace(self.path.with_suffix(f".{name}.safetensors"), f"{self.key} {name}")
+
+    def clear(self) -> None:
+        """Forget the state: the training is over."""
+        self.path.unlink(missing_ok=True)
+
+
 def write_checkpoint(path: Path, key: str, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; a kill in the midst of it leaves the former one whole.
 

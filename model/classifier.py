@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from data.annotations import Target
 from data.errors import ModelError
 from data.text import normalise
+from model.checkpoint import CheckpointPlace
 from model.code_decisions import CodeDecisions
 from model.code_parameters import CodeParameters
 from model.decision import decide
@@ -24,7 +25,7 @@ from model.definition_reader import DefinitionReader
 from model.definitions import mean_directions, sample_centre
 from model.description import ModelDescription, read_description
 from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_encoder, token_limit
-from model.fitting import CheckpointPlace, FitResult, FitSettings, Fold, Progress, fit_network
+from model.fitting import FitResult, FitSettings, Fold, Progress, fit_network
 from model.labels import LabelSpace
 from model.network import ReasonCodeNetwork
 from model.novelty import Novelty, fit_novelty, read_novelty
@@ -143,6 +144,7 @@ class ReasonCodeClassifier:
         comments: Sequence[str],
         targets: Sequence[Target],
         on_progress: Callable[[Progress], None] | None = None,
+        checkpoint: CheckpointPlace | None = None,
     ) -> ReasonCodeClassifier:
         """Fit from the start on more comments, keeping calibration and operating points of the `fit` before.
 
@@ -150,14 +152,37 @@ class ReasonCodeClassifier:
 
         Parameters
         ----------
-        comments, targets, on_progress
-            As `fit` takes them; usually those of both its parts.
+        comments, targets, on_progress, checkpoint
+            As `fit` takes them; usually the comments of both its parts.
         """
         before, result = self._require_description(), self.fit_result_
         self.start()
         train = self._with_definitions_kept(self._fold(comments, targets))
-        fit_network(self._fitted_network(), train, None, before.pad_id, self.settings, on_progress)
+        fit_network(
+            self._fitted_network(), train, None, before.pad_id, self.settings, on_progress, checkpoint
+        )
         self.description_, self.fit_result_ = before, result
+        return self
+
+    def go_on(
+        self,
+        comments: Sequence[str],
+        targets: Sequence[Target],
+        on_progress: Callable[[Progress], None] | None = None,
+        checkpoint: CheckpointPlace | None = None,
+    ) -> ReasonCodeClassifier:
+        """Fit on from where `fit` ended, gently, on more comments; calibration and operating points stay.
+
+        For large sets: what the validation part teaches, at a fraction of a second fit's cost.
+
+        Parameters
+        ----------
+        comments, targets, on_progress, checkpoint
+            As `fit` takes them; usually the comments of both its parts.
+        """
+        train = self._with_definitions_kept(self._fold(comments, targets))
+        pad_id, settings = self._require_description().pad_id, self.settings.at_last()
+        fit_network(self._fitted_network(), train, None, pad_id, settings, on_progress, checkpoint)
         return self
 
     def tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:

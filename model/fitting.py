@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from model.averaging import WeightAverage
-from model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from model.checkpoint import Checkpoint, CheckpointPlace, read_checkpoint, write_checkpoint
 from model.decision import decide, tune_thresholds
 from model.devices import Processes, processes
 from model.dropout import draw_from_bytes
@@ -49,6 +48,9 @@ class FitSettings:
         Decay of the moving average of the weights, which is what is validated and kept.
     patience
         Passes without a gain on validation after which to stop.
+    last_epochs, last_share
+        Passes over all annotations, the validation part's too, with which a large set's fit ends, and the
+        share of the rates that they begin at (see `ReasonCodeClassifier.go_on`).
     seed
         Decides the head's start, the order and the dropout.
     threads
@@ -68,6 +70,8 @@ class FitSettings:
     clip: float = 1.0
     average: float = 0.998
     patience: int = 3
+    last_epochs: int = 1
+    last_share: float = 1 / 3
     seed: int = 0
     threads: int | None = None
     precision: str = "auto"
@@ -76,6 +80,14 @@ class FitSettings:
         """How many epochs a set of that size gets: more for a small one, 30 at most."""
         steps_per_epoch = max(1, -(-n_comments // (self.batch_size * processes)))
         return min(30, max(self.epochs, -(-self.least_steps // steps_per_epoch)))
+
+    def at_last(self) -> FitSettings:
+        """Give the settings of the last passes: gentler, and in another order."""
+        share = self.last_share
+        rates = {"encoder_rate": share * self.encoder_rate, "head_rate": share * self.head_rate}
+        return dataclasses.replace(
+            self, epochs=self.last_epochs, least_steps=0, seed=self.seed + 1000, **rates
+        )
 
 
 @dataclass(frozen=True)
@@ -133,7 +145,7 @@ def fit_network(
     on_progress
         Called after every step, in the main process.
     checkpoint
-        Where the state is kept after every epoch, and taken up from; removed at the end.
+        Where the state is kept after every epoch, and taken up from; of a fit that is over, at its end.
 
     Notes
     -----
@@ -164,17 +176,7 @@ def fit_network(
     network.load_state_dict(run.best_weights())
     words.restore()
     network.to("cpu").eval()
-    if checkpoint is not None and group.is_main:
-        checkpoint.path.unlink(missing_ok=True)
     return FitResult(tuple(run.history), run.best_epoch, run.precision, group.device.type, group.count)
-
-
-@dataclass(frozen=True)
-class CheckpointPlace:
-    """Where a fit keeps its state, and what it is of: a state with another key is not taken up."""
-
-    path: Path
-    key: str
 
 
 class _Run:

@@ -198,3 +198,19 @@ def test_fitted_again_on_everything_it_keeps_its_operating_points(
     made.fit_again(comments, targets[:160])
     assert made.description_ == points
     assert not np.array_equal(made.predict_proba(comments), before)
+
+
+def test_gone_on_with_everything_it_keeps_its_operating_points_and_learns_what_is_new(
+    tiny_encoder, annotations, targets, taxonomy, fit_settings
+):
+    settings = dataclasses.replace(fit_settings, epochs=3, last_epochs=2)
+    comments = [row.comment for row in annotations[:260]]
+    made = ReasonCodeClassifier(taxonomy.active, str(tiny_encoder), settings, 64)
+    made.fit(comments[:200], targets[:200], (comments[200:], targets[200:260]))
+    before, points = made.predict_proba(comments), made.description_
+    made.go_on(comments, targets[:260])
+    assert made.description_ == points
+    after = made.predict_proba(comments)
+    assert not np.array_equal(after, before)
+    present, _ = made.labels.encode(targets[200:260])
+    assert np.abs(after[200:] - present).mean() < np.abs(before[200:] - present).mean()

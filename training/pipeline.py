@@ -12,14 +12,16 @@ from data.annotations import read_annotations, to_target
 from data.errors import InputError
 from data.settings import Settings
 from data.text import text_hash
+from model.checkpoint import CheckpointPlace
 from model.classifier import ReasonCodeClassifier
 from model.comment_tagger import CommentTagger
 from model.definitions import code_texts
+from model.devices import processes
 from model.encoder import resolve_encoder
-from model.fitting import CheckpointPlace, FitSettings, Progress
+from model.fitting import FitSettings, Progress
 from model.starter import find_starter
 from training.evaluation import Evaluation, evaluate_model
-from training.regime import choose_regime
+from training.regime import Regime, choose_regime
 from training.release import TrainedModel, read_seen, release
 from training.split import Split, pick, split_by_text, without_fit
 from training.training_data import TrainingData, load_training_data
@@ -107,16 +109,44 @@ def _make(
     plan = dataclasses.replace(fit or FitSettings(), threads=settings.threads)
     classifier = _classifier(data, encoder, plan, settings)
     if fitted:
-        stage("Fine-tuning")
-        place = _checkpoint(data, classifier, settings)
-        parts = [(pick(data.comments, p), pick(data.targets, p)) for p in (split.train, split.validation)]
-        classifier.fit(*parts[0], parts[1], on_progress, place)
-        if choice.regime == "few-shot":
-            stage("Fine-tuning again, on the validation part as well")
-            classifier.fit_again(parts[0][0] + parts[1][0], parts[0][1] + parts[1][1], on_progress)
+        _fit(
+            classifier,
+            data,
+            split,
+            choice.regime,
+            _checkpoint(data, classifier, settings),
+            on_progress,
+            stage,
+        )
     else:
         classifier.start()
     return _Made(classifier, data, split, {"regime": choice.regime, "regime_reason": choice.reason})
+
+
+def _fit(
+    classifier: ReasonCodeClassifier,
+    data: TrainingData,
+    split: Split,
+    regime: Regime,
+    place: CheckpointPlace,
+    on_progress: Callable[[Progress], None] | None,
+    stage: Callable[[str], None],
+) -> None:
+    """Fit on one part, calibrate on another, and learn from both in the end."""
+    stage("Fine-tuning")
+    parts = [(pick(data.comments, p), pick(data.targets, p)) for p in (split.train, split.validation)]
+    classifier.fit(*parts[0], parts[1], on_progress, place)
+    both = parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
+    last = place.of_stage("last")
+    if regime == "few-shot":
+        stage("Fine-tuning again, on the validation part as well")
+        classifier.fit_again(*both, on_progress, last)
+    else:
+        stage("Going on, on the validation part as well")
+        classifier.go_on(*both, on_progress, last)
+    if processes().is_main:
+        place.clear()
+        last.clear()
 
 
 def _classifier(

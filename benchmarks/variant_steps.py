@@ -1,0 +1,192 @@
+"""Other losses, steps and rates for `fit_variants.py`, each put in the place of the product's for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from model.network import masked_loss
+from model.prediction import autocast
+from model.tokens import memory_parts, pad
+
+Step = Callable[[ModuleType], AbstractContextManager[None]]
+R_DROP, CONTRAST, ADVERSARY, LAYER_DECAY, TEMPERATURE = 1.0, 0.2, 0.5, 0.8, 0.1
+
+
+@contextmanager
+def _replaced(module: ModuleType, **others: Any) -> Iterator[None]:
+    own = {name: getattr(module, name) for name in others}
+    for name, other in others.items():
+        setattr(module, name, other)
+    try:
+        yield
+    finally:
+        for name, value in own.items():
+            setattr(module, name, value)
+
+
+@contextmanager
+def _loss(module: ModuleType, weigh: Callable[..., torch.Tensor]) -> Iterator[None]:
+    def loss(logits: torch.Tensor, present: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        each = nn.functional.binary_cross_entropy_with_logits(logits, present, reduction="none")
+        return (each * weigh(logits, present) * known.unsqueeze(-1)).sum() / (10.0 * len(logits))
+
+    with _replaced(module, masked_loss=loss):
+        yield
+
+
+def _asymmetric(logits: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    return torch.where(present > 0.5, 1.0, (torch.sigmoid(logits) / 0.5).clamp(max=1.0) ** 2)
+
+
+def _focal(logits: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    likely = torch.sigmoid(logits)
+    return 2.0 * torch.where(present > 0.5, 1.0 - likely, likely)
+
+
+@contextmanager
+def _balanced(module: ModuleType) -> Iterator[None]:
+    own = module._Run
+
+    class Run(own):  # type: ignore[misc, valid-type]
+        def __init__(self, network: Any, train: Any, *others: Any) -> None:
+            super().__init__(network, train, *others)
+            share = train.present.sum(0) / np.maximum(1.0, train.known.sum(0))[:, None]
+            usual = np.median(share[share > 0])
+            weights = np.clip((usual / np.maximum(share, 1e-6)) ** 0.25, 1.0, 4.0)
+            weight = torch.from_numpy(weights.astype(np.float32))
+            self.weigh = lambda logits, present: torch.where(present > 0.5, weight, torch.ones(()))
+
+        def _learn(self, batch: Any) -> float:
+            with _loss(module, self.weigh):
+                return float(super()._learn(batch))
+
+    with _replaced(module, _Run=Run):
+        yield
+
+
+def _run_with(learn: Callable[..., torch.Tensor]) -> Step:
+    """Give a step whose loss of a part of a batch is another; `learn` makes its own gradients."""
+
+    @contextmanager
+    def step(module: ModuleType) -> Iterator[None]:
+        own = module._Run
+
+        class Run(own):  # type: ignore[misc, valid-type]
+            def _learn(self, batch: Any) -> float:
+                self.optimizer.zero_grad(set_to_none=True)
+                total = 0.0
+                for part in memory_parts(batch, self.lengths):
+                    ids, mask = pad([self.train.comments[i] for i in part], self.pad_id, stepped=True)
+                    inputs = torch.from_numpy(ids), torch.from_numpy(mask)
+                    present, known = (
+                        torch.from_numpy(array[part]) for array in (self.train.present, self.train.known)
+                    )
+                    total += float(learn(self, inputs, present, known, len(part) / len(batch)))
+                nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+                self.optimizer.step()
+                self.schedule.step()
+                self.average.update()
+                self.step += 1
+                return total
+
+        with _replaced(module, _Run=Run):
+            yield
+
+    return step
+
+
+def _r_drop(run: Any, inputs: Any, present: Any, known: Any, share: float) -> torch.Tensor:
+    with autocast(run.device, run.precision):
+        first, second = (run.network(*inputs)[0] for _ in range(2))
+    loss = 0.5 * (masked_loss(first, present, known) + masked_loss(second, present, known))
+    # The symmetric divergence of two Bernoullis is the difference of their means times that of their logits.
+    apart = (torch.sigmoid(first) - torch.sigmoid(second)) * (first - second)
+    loss = loss + R_DROP * 0.5 * (apart * known.unsqueeze(-1)).sum() / (10.0 * len(first))
+    torch.autograd.backward(loss * share)
+    return loss.detach() * share
+
+
+def _adversary(run: Any, inputs: Any, present: Any, known: Any, share: float) -> torch.Tensor:
+    words = run.network.backbone.get_input_embeddings().weight
+
+    def learn() -> torch.Tensor:
+        with autocast(run.device, run.precision):
+            logits, _ = run.network(*inputs)
+        loss = masked_loss(logits, present, known) * share
+        torch.autograd.backward(loss)
+        return loss.detach()
+
+    before = None if words.grad is None else words.grad.clone()
+    loss = learn()
+    with torch.no_grad():
+        slope = words.grad if before is None else words.grad - before
+        shift = ADVERSARY * slope / (slope.norm() + 1e-12)
+        words += shift
+    learn()
+    with torch.no_grad():
+        words -= shift
+    return loss
+
+
+def _contrast(run: Any, inputs: Any, present: Any, known: Any, share: float) -> torch.Tensor:
+    with autocast(run.device, run.precision):
+        states = run.network.backbone(input_ids=inputs[0], attention_mask=inputs[1]).last_hidden_state
+        logits, _ = run.network.score(states, inputs[1])
+    loss = masked_loss(logits, present, known)
+    real = inputs[1].unsqueeze(-1).to(states.dtype)
+    mean = nn.functional.normalize(((states * real).sum(1) / real.sum(1)).float(), dim=-1)
+    pairs = present.flatten(1)
+    both = pairs @ pairs.t()
+    alike = both / (pairs.sum(1)[:, None] + pairs.sum(1)[None] - both).clamp(min=1.0)
+    alike.fill_diagonal_(0.0)
+    near = (mean @ mean.t() / TEMPERATURE).masked_fill(torch.eye(len(mean), dtype=torch.bool), -1e4)
+    each = -(alike * near.log_softmax(-1)).sum(1) / alike.sum(1).clamp(min=1e-6)
+    has = (alike.sum(1) > 0).float()
+    loss = loss + CONTRAST * (each * has).sum() / has.sum().clamp(min=1.0)
+    torch.autograd.backward(loss * share)
+    return loss.detach() * share
+
+
+@contextmanager
+def _layers(module: ModuleType) -> Iterator[None]:
+    own = module.optimizer_for
+
+    def optimizer_for(network: Any, settings: Any, steps: int, haste: float) -> Any:
+        optimizer, schedule = own(network, settings, steps, haste)
+        depth = len(network.backbone.encoder.layer)
+        for (name, _), group in zip(network.named_parameters(), optimizer.param_groups, strict=True):
+            if ".layer." in name:
+                below = depth - 1 - int(name.split(".layer.")[1].split(".")[0])
+            else:
+                below = depth if name.startswith("backbone.") else 0
+            group["lr"] *= LAYER_DECAY**below
+            group["initial_lr"] *= LAYER_DECAY**below
+        schedule.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        return optimizer, schedule
+
+    with _replaced(module, optimizer_for=optimizer_for):
+        yield
+
+
+@contextmanager
+def _as_it_is(module: ModuleType) -> Iterator[None]:
+    yield
+
+
+STEPS: dict[str, Step] = {
+    "": _as_it_is,
+    "rdrop": _run_with(_r_drop),
+    "fgm": _run_with(_adversary),
+    "contrast": _run_with(_contrast),
+    "asymmetric": lambda module: _loss(module, _asymmetric),
+    "focal": lambda module: _loss(module, _focal),
+    "balanced": _balanced,
+    "layers": _layers,
+}
