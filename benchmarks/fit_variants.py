@@ -97,6 +97,7 @@ class Variant:
     fits: int = 1
 
 
+_CONTRAST = {"contrast": 0.2, "contrast_below": 10**9}
 VARIANTS = {
     "base": Variant("a fit of one part of the annotations, four epochs"),
     "again": Variant("a second fit, on all annotations", again=True),
@@ -117,7 +118,11 @@ VARIANTS = {
     "focal": Variant("focal loss (Lin et al. 2017), exponent 1", step="focal"),
     "balanced": Variant("positives of rare pairs weigh more: (n / n_pair)^0.25, 4 at most", step="balanced"),
     "layers": Variant("each layer learns at 0.8 of the rate of the one above", step="layers"),
-    "contrast": Variant("supervised contrast of the means (Khosla et al. 2020), weight 0.2", step="contrast"),
+    "contrast": Variant("contrast between comments (Khosla et al. 2020), weight 0.2", _CONTRAST),
+    "contrast-half": Variant("the same, weight 0.5", _CONTRAST | {"contrast": 0.5}),
+    "contrast-whole": Variant("the same, weight 1", _CONTRAST | {"contrast": 1.0}),
+    "contrast-longer": Variant("the same, weight 0.2, twice the steps", _CONTRAST | {"least_steps": 1200}),
+    "no-contrast": Variant("without it", {"contrast": 0.0}),
     "longer": Variant("6 epochs", {"epochs": 6, "patience": 6}),
     "slower": Variant("half the encoder's rate", {"encoder_rate": 5e-5}),
     "soup": Variant("mean of the weights of three fits (Wortsman et al. 2022)", fits=3),

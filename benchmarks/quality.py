@@ -4,8 +4,9 @@ Run: ``python benchmarks/quality.py`` for everything, which takes hours, or for 
 ``python benchmarks/quality.py fabsa nhs_fft --methods product svm``. Hypothesis: the product reaches what the
 column "asked" of the table says in every row. Everything runs in this process, one measurement after the
 other (SetFit may have an interpreter of its own: ``--setfit-python``, see ``setfit_peer.py``). Results are
-kept in ``benchmarks/results/quality``, with the commit that they were measured at, and not measured again while
-the data are the same; ``--list`` shows the experiments, ``--table`` prints what is kept, ``--again`` measures anew.
+kept in ``benchmarks/results/quality``, with the commit that was measured, and not measured again while the
+data are the same; ``--list`` shows the experiments, ``--table`` prints what is kept,
+``--again`` measures anew.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from model.prediction import autocast
 from model.tokens import memory_parts, pad
 
 Step = Callable[[ModuleType], AbstractContextManager[None]]
-R_DROP, CONTRAST, ADVERSARY, LAYER_DECAY, TEMPERATURE = 1.0, 0.2, 0.5, 0.8, 0.1
+R_DROP, ADVERSARY, LAYER_DECAY = 1.0, 0.5, 0.8
 
 
 @contextmanager
@@ -135,25 +135,6 @@ def _adversary(run: Any, inputs: Any, present: Any, known: Any, share: float) ->
     return loss
 
 
-def _contrast(run: Any, inputs: Any, present: Any, known: Any, share: float) -> torch.Tensor:
-    with autocast(run.device, run.precision):
-        states = run.network.backbone(input_ids=inputs[0], attention_mask=inputs[1]).last_hidden_state
-        logits, _ = run.network.score(states, inputs[1])
-    loss = masked_loss(logits, present, known)
-    real = inputs[1].unsqueeze(-1).to(states.dtype)
-    mean = nn.functional.normalize(((states * real).sum(1) / real.sum(1)).float(), dim=-1)
-    pairs = present.flatten(1)
-    both = pairs @ pairs.t()
-    alike = both / (pairs.sum(1)[:, None] + pairs.sum(1)[None] - both).clamp(min=1.0)
-    alike.fill_diagonal_(0.0)
-    near = (mean @ mean.t() / TEMPERATURE).masked_fill(torch.eye(len(mean), dtype=torch.bool), -1e4)
-    each = -(alike * near.log_softmax(-1)).sum(1) / alike.sum(1).clamp(min=1e-6)
-    has = (alike.sum(1) > 0).float()
-    loss = loss + CONTRAST * (each * has).sum() / has.sum().clamp(min=1.0)
-    torch.autograd.backward(loss * share)
-    return loss.detach() * share
-
-
 @contextmanager
 def _layers(module: ModuleType) -> Iterator[None]:
     own = module.optimizer_for
@@ -184,7 +165,6 @@ STEPS: dict[str, Step] = {
     "": _as_it_is,
     "rdrop": _run_with(_r_drop),
     "fgm": _run_with(_adversary),
-    "contrast": _run_with(_contrast),
     "asymmetric": lambda module: _loss(module, _asymmetric),
     "focal": lambda module: _loss(module, _focal),
     "balanced": _balanced,

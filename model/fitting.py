@@ -14,6 +14,7 @@ from torch import nn
 
 from model.averaging import WeightAverage
 from model.checkpoint import Checkpoint, CheckpointPlace, read_checkpoint, write_checkpoint
+from model.contrast import contrast
 from model.decision import decide, tune_thresholds
 from model.devices import Processes, processes
 from model.dropout import draw_from_bytes
@@ -48,6 +49,9 @@ class FitSettings:
         Decay of the moving average of the weights, which is what is validated and kept.
     patience
         Passes without a gain on validation after which to stop.
+    contrast, contrast_below
+        Weight of the contrast between comments (see `model.contrast`), and the number of comments below
+        which a set is fitted with it.
     last_epochs, last_share
         Passes over all annotations, the validation part's too, with which a large set's fit ends, and the
         share of the rates that they begin at (see `ReasonCodeClassifier.go_on`).
@@ -70,6 +74,8 @@ class FitSettings:
     clip: float = 1.0
     average: float = 0.998
     patience: int = 3
+    contrast: float = 0.2
+    contrast_below: int = 1000
     last_epochs: int = 1
     last_share: float = 1 / 3
     seed: int = 0
@@ -205,6 +211,7 @@ class _Run:
         self.steps = self.epochs * -(-batches // group.count)
         haste = (2.0 if len(self.lengths) < settings.small else 1.0) * group.count**0.5
         self.optimizer, self.schedule = optimizer_for(network, settings, self.steps, haste)
+        self.contrasts = settings.contrast > 0 and len(self.lengths) < settings.contrast_below
         self.average = WeightAverage(network, settings.average)
         self.history: list[dict[str, float]] = []
         self.best_score, self.best_epoch = -1.0, 0
@@ -254,12 +261,7 @@ class _Run:
         total = 0.0
         for part in memory_parts(batch, self.lengths):
             ids, mask = pad([self.train.comments[i] for i in part], self.pad_id, stepped=True)
-            with autocast(self.device, self.precision):
-                logits, _ = self.network(
-                    torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
-                )
-            present = torch.from_numpy(self.train.present[part]).to(self.device)
-            loss = masked_loss(logits, present, torch.from_numpy(self.train.known[part]).to(self.device))
+            loss = self._loss(*self._tensors(ids, mask, self.train.present[part], self.train.known[part]))
             loss = loss * (len(part) / len(batch))
             torch.autograd.backward(loss)
             total += float(loss.detach())
@@ -270,6 +272,23 @@ class _Run:
         self.average.update()
         self.step += 1
         return total
+
+    def _tensors(self, *arrays: NDArray[Any]) -> list[torch.Tensor]:
+        return [torch.from_numpy(array).to(self.device) for array in arrays]
+
+    def _loss(
+        self, ids: torch.Tensor, mask: torch.Tensor, present: torch.Tensor, known: torch.Tensor
+    ) -> torch.Tensor:
+        """Give the loss of the pairs and, where examples are few, that of the comments beside each other."""
+        if not self.contrasts:
+            with autocast(self.device, self.precision):
+                logits, _ = self.network(ids, mask)
+            return masked_loss(logits, present, known)
+        with autocast(self.device, self.precision):
+            states = self.network.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
+            logits, _ = self.network.score(states, mask)
+        apart = contrast(states, mask, present, known)
+        return masked_loss(logits, present, known) + self.settings.contrast * apart
 
     def keep(self, place: CheckpointPlace) -> None:
         """Write the state down."""
