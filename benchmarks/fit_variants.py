@@ -35,7 +35,8 @@ from model.classifier import ReasonCodeClassifier
 from model.decision import decide
 from model.definitions import code_texts
 from model.encoder import resolve_encoder
-from model.fitting import FitSettings, fit_network
+from model.fit_settings import FitSettings
+from model.fitting import fit_network
 from model.prediction import predict_network
 from model.starter import find_starter
 from training.split import pick, split_by_text
@@ -97,35 +98,28 @@ class Variant:
     fits: int = 1
 
 
-_CONTRAST = {"contrast": 0.2, "contrast_below": 10**9}
+_ONCE = {"consistency": 0.0, "contrast": 0.0}
+_CONTRAST = _ONCE | {"contrast": 0.2}
 VARIANTS = {
-    "base": Variant("a fit of one part of the annotations, four epochs"),
-    "again": Variant("a second fit, on all annotations", again=True),
-    "finish-1-3-all": Variant(
-        "1 more epoch on all annotations, 1/3 of the rates", finish=Finish(1, 1 / 3, True)
-    ),
-    "finish-1-3": Variant(
-        "1 more epoch on fitted and validation part, 1/3 of the rates", finish=Finish(1, 1 / 3)
-    ),
-    "finish-2-3": Variant("2 such epochs, 1/3 of the rates", finish=Finish(2, 1 / 3)),
-    "finish-2-2": Variant("2 such epochs, 1/2 of the rates", finish=Finish(2, 1 / 2)),
-    "finish-3-2": Variant("3 such epochs, 1/2 of the rates", finish=Finish(3, 1 / 2)),
-    "finish-2-3-rdrop": Variant("2 such epochs, 1/3, R-Drop", finish=Finish(2, 1 / 3), step="rdrop"),
-    "finish-2-3-fgm": Variant("2 such epochs, 1/3, adversarial", finish=Finish(2, 1 / 3), step="fgm"),
-    "rdrop": Variant("R-Drop (Liang et al. 2021), weight 1", step="rdrop"),
-    "fgm": Variant("adversarial word embeddings (Miyato et al. 2017), length 0.5", step="fgm"),
-    "asymmetric": Variant("asymmetric loss (Ridnik et al. 2021), exponents 0 and 2", step="asymmetric"),
-    "focal": Variant("focal loss (Lin et al. 2017), exponent 1", step="focal"),
-    "balanced": Variant("positives of rare pairs weigh more: (n / n_pair)^0.25, 4 at most", step="balanced"),
-    "layers": Variant("each layer learns at 0.8 of the rate of the one above", step="layers"),
+    "product": Variant("the product's fit of one part of the annotations"),
+    "finish-1-3": Variant("and 1 epoch on fitted and validation part", finish=Finish(1, 1 / 3)),
+    "finish-2-3": Variant("and 2 such epochs", finish=Finish(2, 1 / 3)),
+    "thrice": Variant("two readings of a comment agree, weight 3", {"consistency": 3.0}),
+    "longer": Variant("6 epochs", {"epochs": 6, "patience": 6}),
+    "soup": Variant("mean of the weights of three fits (Wortsman et al. 2022)", fits=3),
+    "once": Variant("each comment is read once, without contrast; so all below", _ONCE),
+    "once-finish": Variant("and 1 epoch on fitted and validation part", _ONCE, finish=Finish(1, 1 / 3)),
+    "once-finish-all": Variant("and 1 epoch on all annotations", _ONCE, finish=Finish(1, 1 / 3, True)),
+    "once-again": Variant("and a second fit, on all annotations", _ONCE, again=True),
+    "fgm": Variant("adversarial word embeddings (Miyato et al. 2017), length 0.5", _ONCE, step="fgm"),
+    "asymmetric": Variant("asymmetric loss (Ridnik et al. 2021), 0 and 2", _ONCE, step="asymmetric"),
+    "focal": Variant("focal loss (Lin et al. 2017), exponent 1", _ONCE, step="focal"),
+    "balanced": Variant("positives of rare pairs weigh more, power 0.25", _ONCE, "balanced"),
+    "layers": Variant("each layer learns at 0.8 of the rate of the one above", _ONCE, step="layers"),
+    "slower": Variant("half the encoder's rate", _ONCE | {"encoder_rate": 5e-5}),
     "contrast": Variant("contrast between comments (Khosla et al. 2020), weight 0.2", _CONTRAST),
     "contrast-half": Variant("the same, weight 0.5", _CONTRAST | {"contrast": 0.5}),
     "contrast-whole": Variant("the same, weight 1", _CONTRAST | {"contrast": 1.0}),
-    "contrast-longer": Variant("the same, weight 0.2, twice the steps", _CONTRAST | {"least_steps": 1200}),
-    "no-contrast": Variant("without it", {"contrast": 0.0}),
-    "longer": Variant("6 epochs", {"epochs": 6, "patience": 6}),
-    "slower": Variant("half the encoder's rate", {"encoder_rate": 5e-5}),
-    "soup": Variant("mean of the weights of three fits (Wortsman et al. 2022)", fits=3),
 }
 
 
@@ -136,6 +130,7 @@ def run(problem: Problem, variant: Variant, seed: int, threads: int, kept: Path)
     starter = find_starter(resolve_encoder(None).sha256, Settings().home)
     plan = dataclasses.replace(FitSettings(seed=seed, threads=threads), **variant.settings)
     split = split_by_text(problem.train.comments)
+    place = kept / ("twice" if plan.consistency else "once")
 
     def part(*rows: Any) -> tuple[list[str], list[Any]]:
         chosen = np.concatenate(rows)
@@ -148,12 +143,12 @@ def run(problem: Problem, variant: Variant, seed: int, threads: int, kept: Path)
 
     if variant.finish is None and not variant.again:
         classifier = fitted(plan, variant.step)
-    elif (kept / "model.safetensors").is_file():
-        classifier = ReasonCodeClassifier.load(kept)
+    elif (place / "model.safetensors").is_file():
+        classifier = ReasonCodeClassifier.load(place)
         torch.set_num_threads(threads)
     else:
         classifier = fitted(plan, "")
-        classifier.save(kept)
+        classifier.save(place)
     network = classifier._fitted_network()
     if variant.finish is not None:
         more = variant.finish

@@ -11,7 +11,8 @@ from torch import nn
 from data.annotations import POLARITIES
 from model.decision import decide
 from model.encoder import load_backbone, load_tokenizer, resolve_encoder
-from model.fitting import FitSettings, Fold, fit_network
+from model.fit_settings import FitSettings
+from model.fitting import Fold, fit_network
 from model.prediction import predict_network
 from model.tokens import tokenize
 
@@ -54,7 +55,15 @@ class PoolingNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-chec
 def settings_of(seed: int) -> FitSettings:
     """Give the settings: 4 epochs or 400 steps, AdamW at 1e-4 (head 1e-3), the last weights unaveraged."""
     return FitSettings(
-        epochs=EPOCHS, least_steps=400, encoder_rate=1e-4, head_rate=1e-3, small=0, average=0.0, seed=seed
+        epochs=EPOCHS,
+        least_steps=400,
+        encoder_rate=1e-4,
+        head_rate=1e-3,
+        small=0,
+        average=0.0,
+        consistency=0.0,
+        contrast=0.0,
+        seed=seed,
     )
 
 

@@ -20,7 +20,7 @@ from data.settings import Settings
 from data.taxonomy import read_taxonomy
 from model.comment_tagger import CommentTagger
 from model.decision import decide
-from model.fitting import FitSettings
+from model.fit_settings import FitSettings
 from model.registry import find_model
 from training.pipeline import train
 from training.refit import refit

@@ -34,7 +34,7 @@ from measuring_sets import ROOT
 from model.classifier import ReasonCodeClassifier
 from model.definitions import code_texts
 from model.encoder import load_tokenizer, resolve_encoder
-from model.fitting import FitSettings
+from model.fit_settings import FitSettings
 from model.starter import find_starter
 from model.tokens import tokenize
 

@@ -16,7 +16,7 @@ from model.prediction import autocast
 from model.tokens import memory_parts, pad
 
 Step = Callable[[ModuleType], AbstractContextManager[None]]
-R_DROP, ADVERSARY, LAYER_DECAY = 1.0, 0.5, 0.8
+ADVERSARY, LAYER_DECAY = 0.5, 0.8
 
 
 @contextmanager
@@ -102,17 +102,6 @@ def _run_with(learn: Callable[..., torch.Tensor]) -> Step:
     return step
 
 
-def _r_drop(run: Any, inputs: Any, present: Any, known: Any, share: float) -> torch.Tensor:
-    with autocast(run.device, run.precision):
-        first, second = (run.network(*inputs)[0] for _ in range(2))
-    loss = 0.5 * (masked_loss(first, present, known) + masked_loss(second, present, known))
-    # The symmetric divergence of two Bernoullis is the difference of their means times that of their logits.
-    apart = (torch.sigmoid(first) - torch.sigmoid(second)) * (first - second)
-    loss = loss + R_DROP * 0.5 * (apart * known.unsqueeze(-1)).sum() / (10.0 * len(first))
-    torch.autograd.backward(loss * share)
-    return loss.detach() * share
-
-
 def _adversary(run: Any, inputs: Any, present: Any, known: Any, share: float) -> torch.Tensor:
     words = run.network.backbone.get_input_embeddings().weight
 
@@ -163,7 +152,6 @@ def _as_it_is(module: ModuleType) -> Iterator[None]:
 
 STEPS: dict[str, Step] = {
     "": _as_it_is,
-    "rdrop": _run_with(_r_drop),
     "fgm": _run_with(_adversary),
     "asymmetric": lambda module: _loss(module, _asymmetric),
     "focal": lambda module: _loss(module, _focal),

@@ -25,7 +25,8 @@ from model.definition_reader import DefinitionReader
 from model.definitions import mean_directions, sample_centre
 from model.description import ModelDescription, read_description
 from model.encoder import EncoderSource, load_backbone, load_tokenizer, resolve_encoder, token_limit
-from model.fitting import FitResult, FitSettings, Fold, Progress, fit_network
+from model.fit_settings import FitSettings
+from model.fitting import FitResult, Fold, Progress, fit_network
 from model.labels import LabelSpace
 from model.network import ReasonCodeNetwork
 from model.novelty import Novelty, fit_novelty, read_novelty

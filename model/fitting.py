@@ -18,82 +18,13 @@ from model.contrast import contrast
 from model.decision import decide, tune_thresholds
 from model.devices import Processes, processes
 from model.dropout import draw_from_bytes
-from model.network import ReasonCodeNetwork, masked_loss
+from model.fit_settings import FitSettings
+from model.network import ReasonCodeNetwork, disagreement, masked_loss
 from model.prediction import autocast, bf16_pays, predict_network
 from model.tokens import TokenizedComment, memory_parts, pad, shuffled_batches
 from model.vocabulary import TrimmedVocabulary
 
 Arrays = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How to fine-tune.
-
-    Attributes
-    ----------
-    epochs
-        The most passes over the comments; the learning rate falls to 0 over them.
-    least_steps
-        Small sets get more passes, so that at least this many steps are made.
-    batch_size
-        Comments in a step, of each process.
-    encoder_rate, head_rate
-        Peak learning rates of AdamW (Loshchilov and Hutter 2019); a set of fewer than `small` comments
-        learns at twice these, which the sample's few steps need (see ``docs/quality.md``).
-    small
-        Comments below which a set counts as small.
-    weight_decay, warmup, clip
-        Of AdamW; share of steps that the rate rises; greatest gradient norm.
-    average
-        Decay of the moving average of the weights, which is what is validated and kept.
-    patience
-        Passes without a gain on validation after which to stop.
-    contrast, contrast_below
-        Weight of the contrast between comments (see `model.contrast`), and the number of comments below
-        which a set is fitted with it.
-    last_epochs, last_share
-        Passes over all annotations, the validation part's too, with which a large set's fit ends, and the
-        share of the rates that they begin at (see `ReasonCodeClassifier.go_on`).
-    seed
-        Decides the head's start, the order and the dropout.
-    threads
-        Processor threads; torch's own choice where None.
-    precision
-        ``bf16``, ``fp32``, or ``auto`` to measure and choose.
-    """
-
-    epochs: int = 4
-    least_steps: int = 600
-    batch_size: int = 32
-    encoder_rate: float = 1e-4
-    head_rate: float = 1e-3
-    small: int = 2500
-    weight_decay: float = 0.01
-    warmup: float = 0.1
-    clip: float = 1.0
-    average: float = 0.998
-    patience: int = 3
-    contrast: float = 0.2
-    contrast_below: int = 1000
-    last_epochs: int = 1
-    last_share: float = 1 / 3
-    seed: int = 0
-    threads: int | None = None
-    precision: str = "auto"
-
-    def passes(self, n_comments: int, processes: int = 1) -> int:
-        """How many epochs a set of that size gets: more for a small one, 30 at most."""
-        steps_per_epoch = max(1, -(-n_comments // (self.batch_size * processes)))
-        return min(30, max(self.epochs, -(-self.least_steps // steps_per_epoch)))
-
-    def at_last(self) -> FitSettings:
-        """Give the settings of the last passes: gentler, and in another order."""
-        share = self.last_share
-        rates = {"encoder_rate": share * self.encoder_rate, "head_rate": share * self.head_rate}
-        return dataclasses.replace(
-            self, epochs=self.last_epochs, least_steps=0, seed=self.seed + 1000, **rates
-        )
 
 
 @dataclass(frozen=True)
@@ -211,7 +142,7 @@ class _Run:
         self.steps = self.epochs * -(-batches // group.count)
         haste = (2.0 if len(self.lengths) < settings.small else 1.0) * group.count**0.5
         self.optimizer, self.schedule = optimizer_for(network, settings, self.steps, haste)
-        self.contrasts = settings.contrast > 0 and len(self.lengths) < settings.contrast_below
+        self.readings = 2 if settings.consistency else 1
         self.average = WeightAverage(network, settings.average)
         self.history: list[dict[str, float]] = []
         self.best_score, self.best_epoch = -1.0, 0
@@ -256,10 +187,13 @@ class _Run:
         return score
 
     def _learn(self, batch: NDArray[np.intp]) -> float:
-        """Make a step; long comments are read in parts, whose gradients add up to the batch's own."""
+        """Make a step; long comments are read in parts, whose gradients add up to the batch's own.
+
+        But for the contrast, which is between the comments of a part.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
-        for part in memory_parts(batch, self.lengths):
+        for part in memory_parts(batch, self.lengths, self.readings):
             ids, mask = pad([self.train.comments[i] for i in part], self.pad_id, stepped=True)
             loss = self._loss(*self._tensors(ids, mask, self.train.present[part], self.train.known[part]))
             loss = loss * (len(part) / len(batch))
@@ -279,16 +213,23 @@ class _Run:
     def _loss(
         self, ids: torch.Tensor, mask: torch.Tensor, present: torch.Tensor, known: torch.Tensor
     ) -> torch.Tensor:
-        """Give the loss of the pairs and, where examples are few, that of the comments beside each other."""
-        if not self.contrasts:
-            with autocast(self.device, self.precision):
-                logits, _ = self.network(ids, mask)
-            return masked_loss(logits, present, known)
+        """Give the loss of a part of a batch, which is read twice, each time with other elements dropped."""
+        plan = self.settings
+        if plan.consistency:
+            ids, mask, present, known = (torch.cat([one, one]) for one in (ids, mask, present, known))
         with autocast(self.device, self.precision):
-            states = self.network.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
-            logits, _ = self.network.score(states, mask)
-        apart = contrast(states, mask, present, known)
-        return masked_loss(logits, present, known) + self.settings.contrast * apart
+            if plan.contrast:
+                states = self.network.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
+                logits, _ = self.network.score(states, mask)
+            else:
+                logits, _ = self.network(ids, mask)
+        loss = masked_loss(logits, present, known)
+        if plan.consistency:
+            first, second = logits.chunk(2)
+            loss = loss + plan.consistency * disagreement(first, second, known.chunk(2)[0])
+        if plan.contrast:
+            loss = loss + plan.contrast * contrast(states, mask, present, known)
+        return loss
 
     def keep(self, place: CheckpointPlace) -> None:
         """Write the state down."""

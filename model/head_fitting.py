@@ -13,7 +13,8 @@ from torch import nn
 from model.averaging import WeightAverage
 from model.decision import decide, tune_thresholds
 from model.dropout import draw_from_bytes
-from model.fitting import FitSettings, Progress, optimizer_for
+from model.fit_settings import FitSettings
+from model.fitting import Progress, optimizer_for
 from model.network import ReasonCodeNetwork, masked_loss
 from model.state_cache import CachedStates
 from model.tokens import length_batches, shuffled_batches

@@ -177,3 +177,24 @@ def masked_loss(logits: torch.Tensor, present: torch.Tensor, known: torch.Tensor
     """
     each = nn.functional.binary_cross_entropy_with_logits(logits, present, reduction="none")
     return (each * known.unsqueeze(-1)).sum() / (10.0 * len(logits))
+
+
+def disagreement(first: torch.Tensor, second: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Give how far two readings of the same comments differ, as `masked_loss` sums and averages.
+
+    Parameters
+    ----------
+    first, second
+        Logits, shape (n, n_codes, n_polarities), of which other elements were dropped.
+    known
+        Shape (n, n_codes); 0 leaves a code out.
+
+    Returns
+    -------
+    tensor of shape ()
+        Half the symmetric Kullback-Leibler divergence of each pair's two Bernoullis, which is the difference
+        of their means times that of their logits (Liang et al. 2021, "R-Drop: regularized dropout for
+        neural networks").
+    """
+    each = 0.5 * (torch.sigmoid(first) - torch.sigmoid(second)) * (first - second)
+    return (each * known.unsqueeze(-1)).sum() / (10.0 * len(first))

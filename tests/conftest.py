@@ -110,7 +110,7 @@ def targets(annotations, taxonomy):
 
 @pytest.fixture(scope="session")
 def fit_settings():
-    from model.fitting import FitSettings
+    from model.fit_settings import FitSettings
 
     return FitSettings(
         epochs=12,

@@ -63,7 +63,7 @@ from data.annotations import read_annotations, to_target
 from data.taxonomy import read_taxonomy
 from model.classifier import ReasonCodeClassifier
 from model.devices import part_ways, processes
-from model.fitting import FitSettings
+from model.fit_settings import FitSettings
 
 files, encoder, out = sys.argv[1:]
 group = processes()

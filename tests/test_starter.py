@@ -11,7 +11,7 @@ from data.errors import ModelError
 from data.starter_corpus import CorpusDomain
 from model.classifier import ReasonCodeClassifier
 from model.encoder import OFFICIAL_SHA256, load_backbone, resolve_encoder
-from model.fitting import FitSettings
+from model.fit_settings import FitSettings
 from model.network import ReasonCodeNetwork
 from model.starter import (
     SHIPPED,

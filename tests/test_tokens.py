@@ -44,7 +44,7 @@ def test_padding_is_masked():
 @given(lengths, st.integers(1, 200_000))
 def test_memory_parts_hold_each_comment_once_within_the_bound(values, most):
     batch = np.arange(len(values))
-    parts = memory_parts(batch, values, most)
+    parts = memory_parts(batch, values, most=most)
     assert np.concatenate(parts).tolist() == batch.tolist()
     for part in parts:
         assert len(part) == 1 or len(part) * int(values[part].max()) ** 2 <= most

@@ -18,7 +18,8 @@ from model.comment_tagger import CommentTagger
 from model.definitions import code_texts
 from model.devices import processes
 from model.encoder import resolve_encoder
-from model.fitting import FitSettings, Progress
+from model.fit_settings import FitSettings
+from model.fitting import Progress
 from model.starter import find_starter
 from training.evaluation import Evaluation, evaluate_model
 from training.regime import Regime, choose_regime

@@ -21,7 +21,8 @@ from model.code_decisions import CodeDecisions
 from model.code_parameters import CodeParameters
 from model.decision import decide
 from model.definitions import code_texts
-from model.fitting import FitResult, FitSettings
+from model.fit_settings import FitSettings
+from model.fitting import FitResult
 from model.head_fitting import HEAD_FIT, StatesFold, fit_head, predict_head
 from model.labels import LabelSpace
 from model.network import ReasonCodeNetwork

@@ -17,7 +17,8 @@ from model.decision import decide
 from model.definitions import code_texts, mean_directions
 from model.dropout import draw_from_bytes
 from model.encoder import load_backbone, load_tokenizer, resolve_encoder, token_limit
-from model.fitting import FitSettings, optimizer_for
+from model.fit_settings import FitSettings
+from model.fitting import optimizer_for
 from model.labels import LabelSpace
 from model.network import ReasonCodeNetwork, masked_loss
 from model.prediction import autocast, bf16_pays

@@ -74,7 +74,7 @@ def run_demo(port: int, stay: bool | None, settings: Settings) -> None:
 
 def _train(settings: Settings) -> str:
     """Train on the sample, half of the company's comments left out, and measure on those."""
-    from model.fitting import FitSettings
+    from model.fit_settings import FitSettings
     from training.pipeline import evaluate_file, train
 
     taxonomy = read_taxonomy(sample_path("taxonomy.yaml"))

@@ -86,7 +86,7 @@ def run_starter(
 ) -> None:
     """Make a starter, keep it where trainings find it, and show how it reads definitions."""
     need_torch()
-    from model.fitting import FitSettings
+    from model.fit_settings import FitSettings
     from model.starter import starter_path
     from training.starter import make_starter
 

@@ -28,7 +28,7 @@ def run_training(
     """Train, register, and show what the new version reaches on its held-out part."""
     need_torch()
     from model.devices import part_ways, processes
-    from model.fitting import FitSettings
+    from model.fit_settings import FitSettings
     from training.pipeline import lend_hand, train
 
     fit = FitSettings(seed=seed, epochs=epochs)

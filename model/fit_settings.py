@@ -1,0 +1,80 @@
+"""How to fine-tune: every number that a fit depends on, with its default."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to fine-tune.
+
+    Attributes
+    ----------
+    epochs
+        The most passes over the comments; the learning rate falls to 0 over them.
+    least_steps
+        Small sets get more passes, so that at least this many steps are made.
+    batch_size
+        Comments in a step, of each process.
+    encoder_rate, head_rate
+        Peak learning rates of AdamW (Loshchilov and Hutter 2019); a set of fewer than `small` comments
+        learns at twice these, which the sample's few steps need (see ``docs/quality.md``).
+    small
+        Comments below which a set counts as small.
+    weight_decay, warmup, clip
+        Of AdamW; share of steps that the rate rises; greatest gradient norm.
+    average
+        Decay of the moving average of the weights, which is what is validated and kept.
+    patience
+        Passes without a gain on validation after which to stop.
+    consistency
+        Weight of the `disagreement` between two readings of a comment; 0 reads it once, in half the time.
+    contrast
+        Weight of the contrast between comments (see `model.contrast`).
+    last_epochs, last_share
+        Passes over all annotations, the validation part's too, with which a large set's fit ends, and the
+        share of the rates that they begin at (see `ReasonCodeClassifier.go_on`).
+    seed
+        Decides the head's start, the order and the dropout.
+    threads
+        Processor threads; torch's own choice where None.
+    precision
+        ``bf16``, ``fp32``, or ``auto`` to measure and choose.
+    """
+
+    epochs: int = 4
+    least_steps: int = 600
+    batch_size: int = 32
+    encoder_rate: float = 1e-4
+    head_rate: float = 1e-3
+    small: int = 2500
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    clip: float = 1.0
+    average: float = 0.998
+    patience: int = 3
+    consistency: float = 1.0
+    contrast: float = 0.2
+    last_epochs: int = 1
+    last_share: float = 1 / 3
+    seed: int = 0
+    threads: int | None = None
+    precision: str = "auto"
+
+    def passes(self, n_comments: int, processes: int = 1) -> int:
+        """How many epochs a set of that size gets: more for a small one, 30 at most."""
+        steps_per_epoch = max(1, -(-n_comments // (self.batch_size * processes)))
+        return min(30, max(self.epochs, -(-self.least_steps // steps_per_epoch)))
+
+    def at_last(self) -> FitSettings:
+        """Give the settings of the last passes: gentler, and in another order."""
+        return dataclasses.replace(
+            self,
+            epochs=self.last_epochs,
+            least_steps=0,
+            encoder_rate=self.last_share * self.encoder_rate,
+            head_rate=self.last_share * self.head_rate,
+            seed=self.seed + 1000,
+        )
