@@ -2,8 +2,8 @@
 
 Run: ``python benchmarks/coverage.py`` (about ten minutes on one core), ``--only NAME`` for some scenarios,
 ``--replications N`` for more or fewer, ``--processes N`` for several scenarios at once, ``--fresh`` to begin
-anew. Results are kept for each scenario in ``benchmarks/out/coverage`` and a later run goes on from them: after
-a change of the code begin anew. Exits with 1 where a line falls short.
+anew. Results are kept for each scenario in ``benchmarks/out/coverage`` and a later run goes on from them, so
+begin anew after a change of the code. Exits with 1 where a line falls short.
 
 Hypothesis: 95% intervals cover the truth in at least 93% of the trials wherever ten respondents or more are
 behind a figure; simultaneous rank sets and tiers hold in at least 95%; of the findings that are flagged at
