@@ -56,6 +56,7 @@ MANY = Recipe(
 )
 ERRORS = Recipe(missed=0.25, imagined=0.03)
 AUDITED = Recipe(missed=0.25, imagined=0.03, uneven=0.5, answers=4)
+HARMLESS = Recipe(prevalence=(0.05,) * 20, pull=(0.0,) * 20, harm=(0.0,) * 20)
 ALIKE = Recipe(prevalence=(0.05,) * 10, pull=(0.6,) * 10, harm=(1.0,) * 10, alike=True)
 
 
@@ -78,6 +79,7 @@ SCENARIOS: dict[str, Callable[[], Study]] = {
     "CSAT": lambda: SurveyStudy(Recipe(scale=CSAT5), 800),
     "CES": lambda: SurveyStudy(Recipe(scale=CES7), 800),
     "equal causes": lambda: SurveyStudy(ALIKE, 800, adjusted=False),
+    "harmless causes": lambda: SurveyStudy(HARMLESS, 800, adjusted=False),
     "regions, nothing planted": lambda: SegmentStudy(Recipe(), 2000, planted=False),
     "regions, three hotspots": lambda: SegmentStudy(Recipe(), 2000, planted=True),
     "regions, weights and repeats": lambda: SegmentStudy(Recipe(uneven=0.5, answers=3), 1200, planted=True),

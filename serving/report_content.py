@@ -129,7 +129,8 @@ class Report:
     def impact_text(self, row: RootCause) -> str:
         """Give the leave-one-out impact with its interval, or why there is none."""
         impact = row.impact
-        return _effect_text(impact.value, impact.low, impact.high, impact.reason)
+        text = _effect_text(impact.value, impact.low, impact.high, impact.reason)
+        return f"{text}; below 0 beyond chance" if impact.flagged else text
 
     def effect_text(self, code: str) -> str | None:
         """Give the adjusted effect with its interval, or why there is none; None where none was asked for."""
