@@ -225,8 +225,8 @@ def _notes(figures: CauseFigures, audit: Audit | None) -> list[str]:
     if reason is None:
         notes.append(
             "The leave-one-out impact counts a comment once for each of its codes: "
-            "it double-counts and does not sum. Where it is said to be below 0 beyond chance, "
-            f"about {IMPACT_Q:.0%} of such statements are expected to be false at most."
+            "it double-counts and does not sum. Of those that are flagged as below 0 beyond chance, "
+            f"at most about {IMPACT_Q:.0%} are expected to be so by chance."
         )
     if reason == "promoters_not_tagged":
         notes.append("Comments of promoters are not tagged, so there is no leave-one-out impact.")
