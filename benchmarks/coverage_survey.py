@@ -55,6 +55,8 @@ class SurveyStudy:
                 figures = impact.value, impact.low, impact.high
                 trials.interval(f"leave-one-out impact, {name}", self.impacts[row.code], *figures)
         try_order(trials, ranking, self.lost)
+        told = [self.impacts[row.code] >= 0 for row in ranking.rows if row.impact.flagged]
+        trials.share("impacts, false among flagged", sum(told) / max(1, len(told)), "false share")
         if self.effects:
             for effect in adjusted_effects(sample, ranking).rows:
                 name = f"adjusted effect, {self.bands[effect.code]}"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from data.audits import AuditFault
 from data.scale import Scale
@@ -20,7 +21,7 @@ from model.points_lost import (
     mean_interval,
     rule_of_three,
     student_quantile,
-    uneven_quantile,
+    uneven_freedom,
 )
 from model.ranking import Correction, Impact, ModelFigure, RankingCorrection, RootCause, Status
 
@@ -236,19 +237,18 @@ class CauseFigures:
         shrunk = bool(self.impact.shrunk[column])
         if math.isnan(error):
             return Impact(value, None, None, None, None, shrunk)
-        reach = self.impact_quantile(column) * error
+        reach = float(stdtrit(self.impact_freedom(column), 0.5 + self.level / 2)) * error
         return Impact(value, error, value - reach, value + reach, None, shrunk)
 
-    def impact_quantile(self, column: int) -> float:
-        """Give the quantile of the column's impact, fewer degrees of freedom where weights are uneven."""
+    def impact_freedom(self, column: int) -> float:
+        """Give the degrees of freedom of the column's impact, fewer where weights are uneven."""
         mentions, loss = self.sums.mentions, self.sums.loss
         own = float(mentions.within[column, 0, 0])
         return float(
-            uneven_quantile(
+            uneven_freedom(
                 float(mentions.weight[column]) ** 2 / own if own > 0 else 1.0,
                 respondents=int(self.impact.respondents[column]),
                 effective_n=loss.effective_respondents / loss.respondents * self.impact.respondents[column],
-                level=self.level,
             )
         )
 

@@ -339,7 +339,7 @@ def _change(code: str, series: _Series, fit: int, size: Size, p_value: float, q_
     when = {
         "spike": f"from {start} to {until}",
         "step": f"since {start}",
-        "trend": f"little by little from {start} to {until}",
+        "trend": f"little by little from the week of {start} to that of {end}",
     }[shape]
     return Change(
         code=code,

@@ -134,6 +134,7 @@ def _notes(responses: ScoredResponses, any_found: bool, q: float, over_time: boo
     if any_found:
         notes += [
             "Points lost are associated with a cause: nothing here says what brought a difference about.",
+            "They are by the model's codes, not corrected for its errors.",
             f"Of what is flagged, about {q:.0%} is expected to be chance. "
             "The largest of many were picked, so their sizes tend to be overstated; the intervals are wide "
             "enough for that.",

@@ -147,11 +147,18 @@ def uneven_quantile(behind: ArrayLike, *, respondents: int, effective_n: float, 
     level
         The confidence level, between 0 and 1.
     """
+    freedom = uneven_freedom(behind, respondents=respondents, effective_n=effective_n)
+    quantiles: Floats = stdtrit(freedom, 0.5 + level / 2)
+    return quantiles
+
+
+def uneven_freedom(behind: ArrayLike, *, respondents: int, effective_n: float) -> Floats:
+    """Give the degrees of freedom of `uneven_quantile`, from 1, shape (k,)."""
     uneven = max(0.0, 1.0 - effective_n / respondents)
     most = float(respondents - 1)
     freedom = np.maximum(np.asarray(behind, dtype=np.float64) - 1.0, 1.0 - uneven) / max(uneven, 1e-12)
-    quantiles: Floats = stdtrit(np.clip(freedom, 1.0, most), 0.5 + level / 2)
-    return quantiles
+    clipped: Floats = np.clip(freedom, 1.0, most)
+    return clipped
 
 
 def rule_of_three(effective_n: float, level: float = 0.95) -> float:

@@ -24,6 +24,11 @@ class Impact:
         ``mentioned_by_all``, or None.
     shrunk
         Whether pseudo-rows were added, as they are below ten mentions.
+    p_value, q_value
+        Of an eligible cause whose impact is below 0: two-sided, and the least false discovery rate at which
+        it is flagged; 1 where it is not below 0, None for the others.
+    flagged
+        Whether it is below 0 beyond chance, at the false discovery rate of `model.impact_tests`.
     """
 
     value: float | None
@@ -32,6 +37,9 @@ class Impact:
     high: float | None
     reason: str | None
     shrunk: bool = False
+    p_value: float | None = None
+    q_value: float | None = None
+    flagged: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from model.cause_figures import CauseFigures, Place
 from model.cause_sums import BUCKETS, CauseSums
 from model.correction import LEAST_POSITIVES, AuditedRows
 from model.hierarchy import Hierarchy, depth
+from model.impact_tests import IMPACT_Q, with_flags
 from model.mentions import ScoredResponses
 from model.metric import measure
 from model.rank_intervals import rank_intervals
@@ -144,7 +145,8 @@ def rank_from_sums(
     rows = [figures.row(column, places.get(column, Place())) for column in range(figures.lost.means.size)]
     codes = len(sums.hierarchy.codes)
     parents = codes + len(BUCKETS)
-    leaves, buckets = rows[:codes], rows[codes:parents]
+    leaves = with_flags(rows[:codes], range(codes), figures)
+    buckets, above = rows[codes:parents], with_flags(rows[parents:], range(parents, len(rows)), figures)
     lost = [row.points_lost for row in (*leaves, *buckets) if row.points_lost is not None]
     counts = sums.counts
     return Ranking(
@@ -158,7 +160,7 @@ def rank_from_sums(
         base=f"All {counts.scored:,} scored responses, promoters and those without a comment included.",
         rows=tuple(sorted(leaves, key=_order)),
         buckets=tuple(buckets),
-        parents=tuple(sorted(rows[parents:], key=_order)),
+        parents=tuple(sorted(above, key=_order)),
         total_check=None if metric.value is None else math.fsum([*lost, metric.value, -100.0]),
         notes=tuple(_notes(figures, audit)),
         correction=figures.state,
@@ -223,7 +225,8 @@ def _notes(figures: CauseFigures, audit: Audit | None) -> list[str]:
     if reason is None:
         notes.append(
             "The leave-one-out impact counts a comment once for each of its codes: "
-            "it double-counts and does not sum."
+            "it double-counts and does not sum. Of those that are flagged as below 0 beyond chance, "
+            f"at most about {IMPACT_Q:.0%} are expected to be so by chance."
         )
     if reason == "promoters_not_tagged":
         notes.append("Comments of promoters are not tagged, so there is no leave-one-out impact.")

@@ -281,7 +281,10 @@ def _periods(
 
 
 def _notes(provenance: Provenance, periods: Sequence[Period], by: Unit) -> list[str]:
-    notes = ["Each interval is of its point alone: of twenty points, one misses its interval by chance."]
+    notes = [
+        "Each interval is of its point alone: of twenty points, one misses its interval by chance.",
+        "Points are by the model's codes, not corrected for its errors.",
+    ]
     if provenance.undated:
         notes.append(f"{provenance.undated:,} responses have no time and are left out.")
     for period in {periods[0].start: periods[0], periods[-1].start: periods[-1]}.values():

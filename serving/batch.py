@@ -62,6 +62,8 @@ class BatchSummary:
         How many of the uncoded the model abstained from.
     left_out
         Rows of the input that are no answers: survey previews.
+    unscored
+        Tagged responses without a score.
     """
 
     rows: int
@@ -70,6 +72,7 @@ class BatchSummary:
     statuses: Mapping[str, int]
     abstained: int = 0
     left_out: int = 0
+    unscored: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class _Plan:
     rows: int
     superseded: frozenset[int]
     segments: tuple[str, ...]
+    unscored: int
 
 
 def tag_file(
@@ -129,7 +133,8 @@ def tag_file(
             if on_progress:
                 on_progress(done, plan.rows)
     statuses, abstained = journal.finish(plan.segments, options.scale)
-    return BatchSummary(plan.rows, len(plan.superseded), resumed, statuses, abstained, previews.total())
+    left_out, replaced = previews.total(), len(plan.superseded)
+    return BatchSummary(plan.rows, replaced, resumed, statuses, abstained, left_out, plan.unscored)
 
 
 def _read(source: Path, options: ReadOptions, left_out: Counter[str] | None = None) -> Iterator[Response]:
@@ -148,14 +153,18 @@ def _read(source: Path, options: ReadOptions, left_out: Counter[str] | None = No
 def _plan(responses: Iterable[Response]) -> _Plan:
     last: dict[str, int] = {}
     superseded: set[int] = set()
+    unscored: set[str] = set()
     segments: dict[str, None] = {}
     for number, response in enumerate(responses):
         earlier = last.get(response.response_id)
         if earlier is not None:
             superseded.add(earlier)
         last[response.response_id] = number
+        unscored.discard(response.response_id)
+        if response.score is None:
+            unscored.add(response.response_id)
         segments.update(dict.fromkeys(response.segments))
-    return _Plan(len(last), frozenset(superseded), tuple(segments))
+    return _Plan(len(last), frozenset(superseded), tuple(segments), len(unscored))
 
 
 def _kept(responses: Iterable[Response], superseded: frozenset[int], skip: int) -> Iterator[Response]:

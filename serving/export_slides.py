@@ -276,7 +276,7 @@ def _reading(slide: Any, report: Report) -> None:
         "Tier": "Causes of one tier cannot be told apart: the order within it is not settled by the data.",
         "Bracket": "From what comments with this cause alone lost to what all comments with it lost.",
         "Impact": f"How far the {name} lies from what it is without the cause's responses. It counts a "
-        "comment once for each of its causes, so it does not sum.",
+        "comment once for each of its causes, so it does not sum. * says: below 0 beyond chance.",
         "Adjusted effect": "As the impact, with the other causes and the segments held equal.",
         "Associated with": "Nothing here says what a change to a cause would bring.",
     }

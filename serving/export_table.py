@@ -33,6 +33,7 @@ FIGURES = (
     "prevalence_high",
 )
 IMPACT = ("value", "low", "high", "reason")
+IMPACT_TEST = ("q_value", "flagged")
 CORRECTION = (
     "correction",
     "correction_reason",
@@ -52,6 +53,7 @@ COLUMNS = (
     *FIGURES,
     *(f"impact_{name}" for name in IMPACT),
     *CORRECTION,
+    *(f"impact_{name}" for name in IMPACT_TEST),
 )
 """The columns of a table; over the rows of a group ``points_lost`` sums to ``100 - metric``. Where adjusted
 effects were asked for, ``adjusted_value`` and so on follow, filled for the causes of all responses; then, in
@@ -113,6 +115,7 @@ def _figures(row: RootCause) -> list[Any]:
         *(getattr(row.impact, name) for name in IMPACT),
         *(correction.status, correction.reason, correction.audited_positives),
         *(model.points_lost, model.low, model.high),
+        *(getattr(row.impact, name) for name in IMPACT_TEST),
     ]
 
 

@@ -15,8 +15,10 @@ from data.tags import read_tags
 from model.adjusted_effect import AdjustedEffects
 from model.benchmark_test import BenchmarkReport
 from model.findings import Findings
+from model.periods import Span
 from model.ranking import Ranking
 from model.segment_cells import SegmentCells
+from model.window import answered_within
 from serving.export_table import write_csv
 from serving.quotes import Quotes
 from serving.report_content import ALWAYS_BY_MODEL_ALONE, Report, said_by_model_alone
@@ -37,6 +39,7 @@ def write_report(
     by: str | None,
     title: str,
     tags: Path | None = None,
+    span: Span | None = None,
     labels: Mapping[str, str] | None = None,
     trend: Trend | None = None,
     findings: Findings | None = None,
@@ -61,6 +64,8 @@ def write_report(
         What the report is called.
     tags
         The tags file behind the ranking, from which comments are shown.
+    span
+        The days that are ranked, and comments shown of; None for all.
     labels
         Labels of the codes; ids are made readable without it.
     trend, findings, adjusted, benchmarks, cells
@@ -80,7 +85,7 @@ def write_report(
     quotes = None
     if tags is not None and kind in SHOWS_MORE:
         scale = scale_named(overall.scale)
-        quotes = Quotes(scale).read(read_tags(tags, scale=scale))
+        quotes = Quotes(scale).read(answered_within(read_tags(tags, scale=scale), span))
     report = Report(
         title=whole_text(title),
         overall=overall,

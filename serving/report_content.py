@@ -127,9 +127,10 @@ class Report:
         return signed(value) if self.scale.worst_loss == 2 else points(value)
 
     def impact_text(self, row: RootCause) -> str:
-        """Give the leave-one-out impact with its interval, or why there is none."""
+        """Give the leave-one-out impact with its interval, or why there is none; * where it is flagged."""
         impact = row.impact
-        return _effect_text(impact.value, impact.low, impact.high, impact.reason)
+        text = _effect_text(impact.value, impact.low, impact.high, impact.reason)
+        return f"{text} *" if impact.flagged else text
 
     def effect_text(self, code: str) -> str | None:
         """Give the adjusted effect with its interval, or why there is none; None where none was asked for."""

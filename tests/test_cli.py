@@ -75,6 +75,19 @@ def test_tags_as_csv_and_parquet_rank_alike(whyscore, answers, trained_home):
     assert_same(rankings[0], rankings[2])
 
 
+def test_a_file_without_scores_or_rows_is_said(whyscore, trained_home, tmp_path):
+    path, output = tmp_path / "answers.csv", tmp_path / "tags.jsonl"
+    path.write_text("response_id,scor,comment\n1,3,billed again\n")
+    code, _, err = whyscore("tag", path, "-o", output, home=trained_home.home)
+    assert code == 0
+    assert "none of them has a score" in err
+    assert "--map score=NAME" in err
+    assert whyscore("rank", output)[0] == 2
+    path.write_text("response_id,score,comment\n")
+    code, _, err = whyscore("tag", path, "-o", output, home=trained_home.home)
+    assert (code, "the file holds no rows" in err, "none of them" in err) == (0, True, False)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

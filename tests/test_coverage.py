@@ -1,30 +1,19 @@
 """The benchmark of coverage: its truths, its counting, and a short run of it."""
 
-import importlib.util
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.root_causes import rank_root_causes
+from tests import benchmark_modules
 
-FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
+import coverage_benchmark as coverage  # isort: skip
+import populations  # isort: skip
+import tally  # isort: skip
 
-
-def load():
-    """Import the benchmark without leaving its folder on the path, where ``coverage`` is another's name."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        spec = importlib.util.spec_from_file_location("coverage_benchmark", FOLDER / "coverage.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module, sys.modules["populations"], sys.modules["tally"]
-    finally:
-        sys.path.remove(str(FOLDER))
-
-
-coverage, populations, tally = load()
 Population, Recipe = populations.Population, populations.Recipe
 Line, Tally, Trials = tally.Line, tally.Tally, tally.Trials
 
@@ -39,6 +28,12 @@ SHORT = [
     "audit of 300, strata",
     "audit, weights and repeats",
 ]
+
+
+def test_the_benchmark_is_not_taken_for_the_package_of_its_name():
+    found = find_spec("coverage")
+    assert found is None or benchmark_modules.FOLDER not in Path(found.origin).parents
+    assert str(benchmark_modules.FOLDER) not in sys.path
 
 
 def everyone(pool):

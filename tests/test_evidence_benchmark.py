@@ -1,13 +1,11 @@
 """The measurement of evidence: its figures by hand, and the whole of it on the tiny model."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+from tests import benchmark_modules  # isort: skip  # noqa: F401
 
 from evidence import agreement, collect, interval, measure_agreement, measure_deletion, words_in
 

@@ -2,13 +2,11 @@
 
 import csv
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+from tests import benchmark_modules  # isort: skip  # noqa: F401
 
 import experiments
 import measuring_sets

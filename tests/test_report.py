@@ -3,7 +3,7 @@ import io
 import json
 import os
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -15,6 +15,7 @@ from data.responses import Response
 from data.scale import CSAT5, NPS
 from data.tags import Evidence, Tag, TaggedResponse, write_tags
 from model.mentions import ScoredResponses
+from model.periods import Span
 from model.root_causes import rank_by_segment, rank_root_causes
 from serving.charts import Axis, interval, points, round_axis, signed
 from serving.quotes import marked
@@ -176,6 +177,22 @@ def test_html_shows_up_to_five_comments_that_cost_the_most(tmp_path, ranked, tag
     assert quotes[0] == HOSTILE  # a detractor, and the likeliest
     assert quotes[1] == "I was billed, the 0th time"
     assert "Lovely agent" not in quotes
+
+
+def test_html_shows_comments_of_the_days_that_are_ranked(tmp_path, ranked, tags):
+    days = Span("2026-04-16..2026-04-20", date(2026, 4, 16), date(2026, 4, 20))
+    page = written(tmp_path, "html", ranked, tags=tags, span=days)
+    assert all(f"I was <mark>billed</mark>, the {number}th time" in page for number in range(15, 20))
+    assert "the 0th time" not in page
+    assert "16 Apr 2026 &ndash; 20 Apr 2026" in page
+
+
+def test_html_marks_impacts_that_are_below_0_beyond_chance(tmp_path, ranked, tags):
+    (cause,) = (row for row in ranked[0].rows if row.code == CHARGE)
+    assert cause.impact.flagged
+    page = written(tmp_path, "html", ranked, tags=tags)
+    assert f"({interval(cause.impact.low, cause.impact.high)}) *</td>" in page
+    assert "below 0 beyond chance" in page
 
 
 def test_html_takes_the_latest_of_a_response(tmp_path, rows, ranked):

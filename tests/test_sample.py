@@ -13,7 +13,7 @@ from data.annotations import read_annotations
 from data.errors import NotFoundError
 from data.responses import read_responses
 from data.sample import sample_path
-from data.sample.arrange import EMPTY_WORDS, arrange, read_comments
+from data.sample.arrange import EMPTY_WORDS, PRODUCTS, arrange, read_comments
 from data.sample.stages import STAGES
 from data.scale import NPS
 from data.taxonomy import read_taxonomy
@@ -259,10 +259,13 @@ def cells_of_stages(frame, taxonomy):
         kinds = [mentions(frame, code, polarity) for polarity in ("negative", "neutral", "positive")]
         for found in (*kinds, kinds[0] | kinds[1], kinds[0] | kinds[1] | kinds[2]):
             for stage in STAGES:
-                inside = (frame["journey_stage"] == stage).to_numpy()
-                table = [[(found & inside).sum(), (found & ~inside).sum()]]
-                table.append([(~found & inside).sum(), (~found & ~inside).sum()])
-                yield code, stage, stats.fisher_exact(table).pvalue
+                yield code, stage, p_of_cell(found, (frame["journey_stage"] == stage).to_numpy())
+
+
+def p_of_cell(found, inside):
+    table = [[(found & inside).sum(), (found & ~inside).sum()]]
+    table.append([(~found & inside).sum(), (~found & ~inside).sum()])
+    return stats.fisher_exact(table).pvalue
 
 
 def test_no_other_code_has_a_stage_of_its_own(frame, taxonomy):
@@ -287,6 +290,26 @@ def test_what_has_no_code_is_spread_over_the_stages_alike(frame):
     counts = frame.loc[silent & elsewhere, "journey_stage"].value_counts()[list(expected)]
     shares = np.array(list(expected.values())) / sum(expected.values())
     assert stats.chisquare(counts, shares * counts.sum()).pvalue > ALPHA
+
+
+def test_no_code_is_blamed_on_a_product_of_its_own(frame, taxonomy):
+    # Praise may be a product's own: a network is praised for its signal, an insurer for paying.
+    cells = []
+    for code in taxonomy.ids:
+        negative = mentions(frame, code, "negative")
+        for found in (negative, negative | mentions(frame, code, "neutral")):
+            for product in PRODUCTS:
+                cells.append((p_of_cell(found, (frame["product"] == product).to_numpy()), code, product))
+    assert min(cells)[0] > 0.01, min(cells)
+
+
+def test_customers_of_each_product_write_as_often(frame):
+    wrote = frame["comment"].notna().groupby(frame["product"]).mean()
+    assert wrote.max() - wrote.min() < 0.02
+    shares = frame["product"].value_counts(normalize=True)
+    assert all(
+        shares[product] == pytest.approx(share / 100, abs=0.001) for product, share in PRODUCTS.items()
+    )
 
 
 def test_segments_do_not_go_together(frame):

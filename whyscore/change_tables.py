@@ -125,7 +125,8 @@ def show_trends(found: Trends, codes: Sequence[str]) -> None:
 def _metric(metric: Metric) -> str:
     if metric.value is None or metric.low is None or metric.high is None:
         return "-"
-    return f"{metric.value:+.1f} [{metric.low:+.1f}, {metric.high:+.1f}]"
+    sign = "+" if metric.name == "NPS" else ""  # the others run from 0 to 100
+    return f"{metric.value:{sign}.1f} [{metric.low:{sign}.1f}, {metric.high:{sign}.1f}]"
 
 
 def _tested(found: MetricChange) -> str:

@@ -166,13 +166,19 @@ def tag(
                 "replaced": summary.replaced,
                 "resumed": summary.resumed,
                 "left_out": summary.left_out,
+                "unscored": summary.unscored,
                 "statuses": dict(summary.statuses),
                 "abstained": summary.abstained,
             }
         )
         return
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.statuses.items()))
-    say(f"{summary.rows} responses tagged by {tagger.name} ({counts}) -> {output}")
+    say(
+        f"{summary.rows} responses tagged by {tagger.name} ({counts or 'the file holds no rows'}) -> {output}"
+    )
+    for column, missing in (("score", summary.unscored), ("comment", summary.statuses.get("no_comment", 0))):
+        if summary.rows and missing == summary.rows:
+            say(f"none of them has a {column}: if a column of another name holds it, say --map {column}=NAME")
     if summary.abstained:
         say(f"{summary.abstained} of the uncoded are unlike the comments that the model was trained on")
     if summary.replaced:

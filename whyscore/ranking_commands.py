@@ -65,7 +65,8 @@ def run_ranking(
             groups,
             by=by,
             title=tags.name,
-            tags=tags if span is None else None,  # it would quote comments of other days
+            tags=tags,
+            span=span,
             labels=None if known is None else {code: known.label(code) for code in known.active},
             trend=Trend.of(scored, codes, ranked.provenance) if more and scored is not None else None,
             findings=_findings(ranked) if more else None,
@@ -121,8 +122,9 @@ def show_ranking(ranking: Ranking, title: str, most: int = 15) -> None:
         say(f"{title}: no scored responses")
         return
     name = {"nps": "NPS", "csat5": "CSAT", "ces7": "CES"}[ranking.scale]
-    interval = f"[{metric.low:+.1f}, {metric.high:+.1f}]"
-    heading = f"{title}: {name} {metric.value:+.1f} {interval}, {ranking.n_scored} scored"
+    sign = "+" if ranking.scale == "nps" else ""  # the others run from 0 to 100
+    interval = f"[{metric.low:{sign}.1f}, {metric.high:{sign}.1f}]"
+    heading = f"{title}: {name} {metric.value:{sign}.1f} {interval}, {ranking.n_scored} scored"
     shown = [row for row in ranking.rows if row.status == "eligible"][:most]
     corrected = ranking.correction.status == "corrected"
     rows = [_row(cause, corrected) for cause in (*shown, *ranking.buckets)]
@@ -132,7 +134,9 @@ def show_ranking(ranking: Ranking, title: str, most: int = 15) -> None:
     folded = [row for row in ranking.rows if (row.mentions or row.points_lost) and row not in shown]
     if folded:
         points = sum(row.points_lost or 0.0 for row in folded)
-        say(f"  {len(folded)} more causes, most with few respondents, together {points:.2f} points")
+        few = sum(row.tier is None for row in folded)
+        more = f"{len(folded)} more {'cause' if len(folded) == 1 else 'causes'}, together {points:.2f} points"
+        say(f"  {more}" + (f"; {few} of them mentioned by too few people to be ranked" if few else ""))
 
 
 def show_adjusted(adjusted: AdjustedEffects, most: int = 15) -> None:

@@ -7,7 +7,8 @@ What people wrote, their scores and their products come from the comments. Dates
 regions, channels and the answers without a comment are assigned here, so that what is planted shows
 and nothing else does. Within each stratum (the first code of a comment and its polarity) dates, regions
 and channels are a systematic sample: evenly spaced points, put through the stratum's distribution.
-Stages are balanced over all codes of a comment (`data.sample.stages`).
+Stages are balanced over all codes of a comment (`data.sample.stages`). Products are balanced in
+``comments.jsonl`` itself, since words speak of products.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ LATER = {
     "Leaving": {"Leaving"},
 }
 
-# Shares of all responses; comments keep their own product, the rest fills up to these.
-PRODUCTS = {"Broadband": 30, "Mobile": 27, "Energy": 26, "Home insurance": 17}
+# Shares of all responses; comments keep their own product, the rest fills up to these. They are the comments'
+# shares: were they others, customers of one product would write more often, and lose more to every code.
+PRODUCTS = {"Broadband": 26, "Mobile": 24, "Energy": 26, "Home insurance": 24}
 REGIONS = {"North": 24, "Coast": 21, "Midvale": 18, "Lakeside": 15, "Moorland": 12, "Islands": 10}
 CHANNELS = {"email": 58, "sms": 27, "app": 15}
 VALUES = {"Broadband": 420.0, "Mobile": 210.0, "Energy": 1150.0, "Home insurance": 310.0}  # median a year

@@ -98,7 +98,7 @@ function impact(found, name) {
   if (found.value === null) return `Not known, since ${REASONS[found.reason] ?? found.reason}.`;
   const range = found.low === null ? "" : ` (interval ${signed(found.low)} to ${signed(found.high)})`;
   return `${name} over all responses is ${points(Math.abs(found.value))} ${found.value <= 0 ? "lower" : "higher"} than over those that do `
-    + `not mention it${range}. This counts a comment once for each of its causes, so it does not add up over causes.`
+    + `not mention it${range}${found.flagged ? ", which is more than chance" : ""}. This counts a comment once for each of its causes, so it does not add up over causes.`
     + (found.shrunk ? " With so few mentions it is drawn towards 0." : "");
 }
 
