@@ -41,9 +41,9 @@ def responses_of(connection: Connection, respondent_id: str) -> list[Response]:
 
 
 def forget_respondent(
-    connection: Connection, respondent_id: str, names: Iterable[str] = ()
+    connection: Connection, respondent_ids: Sequence[str], names: Iterable[str] = ()
 ) -> tuple[int, int, int, int]:
-    """Delete a respondent's responses with their tags, and annotations of those and of further ids.
+    """Delete the responses of a respondent's ids with their tags, and annotations of those and of more.
 
     Returns
     -------
@@ -51,9 +51,8 @@ def forget_respondent(
         Responses, tags, parts of comments that carried them, annotations.
     """
     connection.scalar(select(changes.c.version).with_for_update())  # writers take turns
-    ids = list(
-        connection.scalars(select(responses.c.response_id).where(responses.c.respondent_id == respondent_id))
-    )
+    of_them = responses.c.respondent_id.in_(respondent_ids)
+    ids = list(connection.scalars(select(responses.c.response_id).where(of_them)))
     evidence = [
         len(row.evidence or ())
         for part in _parts(ids)
