@@ -12,13 +12,14 @@ from data.responses import Response
 from data.service_schema import kept_annotations
 from data.store_rows import ID_CHUNK, READ, assemble
 from data.store_schema import changes, responses, tags
+from data.webhook_schema import webhook_messages
 
 
 def delete_responses(connection: Connection, ids: Sequence[str]) -> int:
     """Delete responses, and give how many there were.
 
-    With them go their tags, their annotations, and what people wrote in their follow-ups; of these
-    the trail remains, which says what was done and holds no text.
+    With them go their tags, their annotations, the webhooks that tell of them, and what people wrote in
+    their follow-ups; of these the trail remains, which says what was done and holds no text.
     """
     version = connection.scalar(select(changes.c.version).with_for_update())
     if connection.dialect.name == "sqlite":  # overwrite what is deleted, in place of only unlinking it
@@ -26,6 +27,7 @@ def delete_responses(connection: Connection, ids: Sequence[str]) -> int:
     gone = 0
     for part in _parts(ids):
         connection.execute(delete(kept_annotations).where(kept_annotations.c.response_id.in_(part)))
+        connection.execute(delete(webhook_messages).where(webhook_messages.c.response_id.in_(part)))
         of_part = select(follow_ups.c.follow_up_id).where(follow_ups.c.response_id.in_(part))
         erase_texts(connection, list(connection.scalars(of_part)))
         gone += connection.execute(delete(responses).where(responses.c.response_id.in_(part))).rowcount

@@ -130,7 +130,10 @@ def announce(
     for event in events:
         said = {"type": type_, "timestamp": now.isoformat(), "data": dict(event)}
         body = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
-        messages.append({"message_id": _new_id("msg"), "type": type_, "body": body, "created_at": now})
+        about = {"response_id": event.get("response_id")}
+        messages.append(
+            {"message_id": _new_id("msg"), "type": type_, "body": body, "created_at": now} | about
+        )
     deliveries = [
         {
             "delivery_id": _new_id("dlv"),

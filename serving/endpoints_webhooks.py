@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 
 from data.webhook_outbox import Delivery, DeliveryState
-from serving.connectors.receiving import receive
+from serving.connectors.receiving import note, receive
 from serving.connectors.signatures import standard_secret
 from serving.customer_loop import Loop
 from serving.loop_schemas import (
@@ -17,6 +17,7 @@ from serving.loop_schemas import (
     DeliveryRecord,
     DroppedReply,
     ReceiptReply,
+    SourceReply,
     SubscriptionReply,
     SubscriptionRequest,
     SubscriptionsReply,
@@ -35,6 +36,21 @@ _ANY_JSON = {
 }
 
 
+SourceName = Annotated[Text, Path(max_length=63, description="The source's name in the connectors' file.")]
+
+
+@router.get(
+    "/v1/webhooks/{source}",
+    operation_id="checkWebhook",
+    summary="Whether a survey tool may send here",
+    response_model=SourceReply,
+    responses=declared(404, 422),
+)
+def check_webhook(loop: Loop, source: SourceName) -> dict[str, Any]:
+    """Tell that events of a source are taken here: some tools ask, with HEAD, before they send."""
+    return {"source": source, "kind": loop.connectors.kind_of(source)}
+
+
 @router.post(
     "/v1/webhooks/{source}",
     operation_id="receiveWebhook",
@@ -47,13 +63,14 @@ def receive_webhook(
     request: Request,
     service: Service,
     loop: Loop,
-    source: Annotated[Text, Path(max_length=63, description="The source's name in the connectors' file.")],
+    source: SourceName,
     upload: UploadDependency,
 ) -> dict[str, Any]:
     """Tag and store what an event of a survey tool holds; when this answers, it is on disk.
 
     The body is as the tool sends it, and signed as the tool signs. The same event again changes nothing,
-    and an older one never replaces a newer one.
+    and an older one never replaces a newer one. An event that only names a response is kept, and the
+    response is fetched as soon as may be, again and again until it is there.
     """
     if upload.media_type != JSON and not upload.media_type.endswith("+json"):
         raise UnsupportedMediaError(f"the Content-Type must be {JSON}, or one that ends in +json")
@@ -61,6 +78,9 @@ def receive_webhook(
     loop.connectors.accept(
         source, body, request.headers
     )  # before anything else is told, such as of the model
+    named = note(source, body, request.headers, loop.connectors, loop.notices, loop.now())
+    if named is not None:
+        return asdict(named)
     return asdict(
         receive(source, body, request.headers, loop.connectors, service.tagger, service.store, service.scale)
     )

@@ -28,6 +28,14 @@ class ReceiptReply(BaseModel):
     updated: int = Field(description="Responses that are different now.")
     unchanged: int = Field(description="Responses that are as they were.")
     stale: int = Field(description="Responses of which the store had a later version already.")
+    named: int = Field(description="Responses that it only named; they are fetched as soon as may be.")
+
+
+class SourceReply(BaseModel):
+    """A source whose events are taken."""
+
+    source: str = Field(description="Its name in the connectors' file.")
+    kind: str = Field(description="The survey tool.", examples=["surveymonkey"])
 
 
 class FollowUpRecord(BaseModel):

@@ -118,6 +118,7 @@ OWN = {"close", "wait", *(name for name in vars(Client) if name.startswith(("ite
 LEFT_TO_HTTP = {
     "assignFollowUp",
     "beginSession",
+    "checkWebhook",
     "createKey",
     "createWebhookSubscription",
     "deleteWebhookSubscription",

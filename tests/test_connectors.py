@@ -53,7 +53,14 @@ def test_each_source_sends_a_response(service):
     ]:
         answer = events.send(service, source, event)
         assert answer.status_code == 200, answer.text
-        assert answer.json() == {"received": 1, "created": 1, "updated": 0, "unchanged": 0, "stale": 0}
+        assert answer.json() == {
+            "received": 1,
+            "created": 1,
+            "updated": 0,
+            "unchanged": 0,
+            "stale": 0,
+            "named": 0,
+        }
     rows = {key: (r.score, r.comment, r.respondent_id, r.segments) for key, r in stored(service).items()}
     assert rows == {
         "delighted:5435": (3, "Billed twice", "5975", {"region": "North", "vip": "true"}),
@@ -177,7 +184,7 @@ def test_events_of_other_kinds_are_accepted_and_left(quiet, source, event):
         ("delighted", events.delighted(updated_at="secret"), "'event_data.updated_at' is not a number"),
         ("shop-form", events.typeform(submitted_at="secret"), "'form_response.submitted_at' is not"),
         ("asknicely", events.asknicely(count="secret"), "'count' is not a number"),
-        ("surveymonkey", {"event_type": "response_completed", "object_id": "1"}, "does not hold it"),
+        ("surveymonkey", events.notice(), "does not hold it; give the source an 'access_token_env'"),
         ("desk", {"event": "rated"}, "there is no list at 'tickets'"),
         ("desk", events.desk(revision="secret"), "'revision' is neither"),
     ],
