@@ -87,7 +87,7 @@ def erase_respondent(
     file_rows = sum(_erase_lines(path, names) for path in files)
     items = sum(_erase_items(audit, home, names) for audit in logged_audits(home))
     with store.writing() as connection:
-        gone = forget_respondent(connection, people, names)
+        gone = forget_respondent(connection, people, names, store.delete_hooks)
     return ErasureCounts(*gone, audit_items=items, file_rows=file_rows)
 
 

@@ -19,7 +19,7 @@ from data.masking import mask_tagged
 from data.pseudonyms import PREFIX, Pseudonyms
 from data.responses import Response
 from data.source_versions import SourceVersion, overtaken, record_versions
-from data.store_deletion import delete_responses
+from data.store_deletion import DeleteHook, delete_responses
 from data.store_engine import StoreError, open_engine, reader, store_errors, writer
 from data.store_pages import (
     CommentFilter,
@@ -105,6 +105,7 @@ class Store:
         self._engine, self._reader, self._writer = engine, reader(engine), writer(engine)
         self._turn = threading.Lock()  # this process's writers queue here, not in the database
         self._hooks: list[UpsertHook] = []
+        self.delete_hooks: list[DeleteHook] = []
 
     @classmethod
     def open(cls, url: str, *, mask: tuple[str, ...] = (), erasure_key: Path | None = None) -> Store:
@@ -151,6 +152,10 @@ class Store:
     def on_upsert(self, hook: UpsertHook) -> None:
         """Have every write of changed responses also do this, in the same transaction: both or neither."""
         self._hooks.append(hook)
+
+    def on_delete(self, hook: DeleteHook) -> None:
+        """Have every deletion of responses also do this before, in the same transaction."""
+        self.delete_hooks.append(hook)
 
     def upsert(
         self,
@@ -213,7 +218,7 @@ class Store:
     def delete(self, response_id: str) -> bool:
         """Delete a response, its tags and its annotations; tell whether there was one."""
         with self.writing() as connection:
-            return delete_responses(connection, [response_id]) > 0
+            return delete_responses(connection, [response_id], self.delete_hooks) > 0
 
     def allowed(self, rows: Sequence[Response]) -> list[Response]:
         """Give the responses that may be stored: all but those of respondents who were erased."""

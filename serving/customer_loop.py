@@ -54,8 +54,9 @@ class CustomerLoop:
     now: Callable[[], datetime] = utc_now
 
     def attach(self, store: Store) -> None:
-        """Have every write of changed responses do what follows from them, in the same transaction."""
+        """Have every write and every deletion of responses do what follows, in the same transaction."""
         store.on_upsert(self._follow)
+        store.on_delete(lambda connection, ids: self.follow_ups.drop(connection, ids, self.now()))
 
     def _follow(
         self,
