@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
 
 from data.webhook_outbox import Delivery, DeliveryState
 from serving.connectors.receiving import note, receive
@@ -23,6 +24,7 @@ from serving.loop_schemas import (
     SubscriptionsReply,
 )
 from serving.openapi import body_of
+from serving.paging import Cursor, Limit, next_page
 from serving.problems import UnsupportedMediaError, declared
 from serving.queries import Text
 from serving.state import State as Service
@@ -139,14 +141,17 @@ def delete_webhook_subscription(
     responses=declared(422, 503),
 )
 def list_webhook_deliveries(
+    request: Request,
+    reply: Response,
     loop: Loop,
     state: Annotated[DeliveryState | None, Query(description="Deliveries in this state.")] = None,
     subscription_id: Annotated[Text | None, Query(description="Deliveries to this subscription.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500, description="The most deliveries to give.")] = 50,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """List deliveries, the latest due first; dead ones wait for a redelivery by hand."""
-    found = loop.outbox.deliveries(state, subscription_id, limit)
-    return {"deliveries": [asdict(one) for one in found]}
+    """Give a page of deliveries, newest first; dead ones wait for a redelivery by hand."""
+    found, after = loop.outbox.deliveries(state, subscription_id, limit, cursor)
+    return {"deliveries": [asdict(one) for one in found]} | next_page(request, reply, after)
 
 
 @router.post(

@@ -62,7 +62,8 @@ class FollowUpsReply(BaseModel):
     """A page of follow-ups, newest first."""
 
     follow_ups: list[FollowUpRecord] = Field(description="The follow-ups.")
-    next_cursor: str | None = Field(description="Give it as ``cursor`` for the next page; null on the last.")
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last.")
+    next: str | None = Field(description="Address of the next page; null on the last.")
 
 
 class FollowUpEvent(BaseModel):
@@ -200,6 +201,8 @@ class DeliveryRecord(BaseModel):
 
 
 class DeliveriesReply(BaseModel):
-    """Deliveries, the latest due first."""
+    """A page of deliveries, newest first."""
 
     deliveries: list[DeliveryRecord] = Field(description="The deliveries.")
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last.")
+    next: str | None = Field(description="Address of the next page; null on the last.")
