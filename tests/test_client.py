@@ -237,7 +237,7 @@ def faulty(answers, seen):
 
 def kept(created=1):
     names = models.UpsertReply.model_fields
-    return httpx.Response(200, json=dict.fromkeys(names, 0) | {"created": created})
+    return httpx.Response(200, json=dict.fromkeys(names, 0) | {"created": created, "model": "m/1"})
 
 
 def test_a_server_that_is_busy_is_asked_again_with_the_same_key():

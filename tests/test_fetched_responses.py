@@ -169,12 +169,6 @@ def work(store, file, now=NOW, tagger=None):
     return worker
 
 
-@pytest.fixture
-def store(tmp_path):
-    with Store.open(f"sqlite:///{tmp_path}/store.sqlite") as store:
-        yield store
-
-
 NAMED = Notice("surveymonkey", "123", "987654321")
 FAULTS = {
     "status 500": (500, {}, b"secret"),

@@ -1,5 +1,6 @@
 """What a newcomer types: the calls of docs/api.md, and what is said to slips of the hand."""
 
+import json
 import shlex
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -96,3 +97,23 @@ def test_a_slip_is_told_in_words_of_http(shared, path, body, headers, status, wo
     assert words in said
     assert "--map" not in said
     assert "Request" not in said
+
+
+def test_every_answer_about_tags_names_model_and_taxonomy(filled):
+    named = {"model": "stub/1", "taxonomy_version": 3}
+    item = {"response_id": "new", "comment": "Billed"}
+    for path in ("/v1/tag", "/v1/responses"):
+        reply = filled.post(path, json={"responses": [item]}).json()
+        assert {key: reply[key] for key in named} == named, path
+    (line,) = filled.post(
+        "/v1/tag/stream", content='{"comment": "Billed"}', headers={"content-type": "application/x-ndjson"}
+    ).text.splitlines()
+    shown = [json.loads(line), filled.get("/v1/responses/new").json()]
+    shown += filled.get("/v1/responses").json()["responses"]
+    shown.append(filled.put("/v1/responses/new", json=item).json())
+    for record in shown:
+        assert {key: record[key] for key in named} == named
+    for path in ("root-causes", "findings", "hotspots"):
+        assert filled.get(f"/v1/{path}").json()["versions"] == ["stub/1 (taxonomy 3)"], path
+    for path in ("nps?period=week", "trends"):
+        assert filled.get(f"/v1/{path}").json()["periods"][0]["versions"] == ["stub/1 (taxonomy 3)"], path

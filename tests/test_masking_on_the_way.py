@@ -7,6 +7,7 @@ import pytest
 
 from data.settings import Settings
 from data.store import Store
+from data.tags import read_tags
 from serving.batch import ReadOptions, tag_file
 from serving.connectors.signatures import BodyHmac
 from serving.ingest import ingest
@@ -162,6 +163,39 @@ def test_a_file_is_tagged_masked(tmp_path, write):
 def test_the_setting_is_a_list(monkeypatch):
     monkeypatch.setenv("WHYSCORE_MASK", "card, phone:gb,card")
     assert Settings().mask_kinds == ("card", "phone:GB")
+
+
+def test_evidence_is_of_the_masked_comment_whichever_way_it_came(tmp_path, monkeypatch):
+    monkeypatch.setenv("DESK_SECRET", "0123456789")
+    (tmp_path / "c.yaml").write_text(
+        "connectors: {desk: {kind: generic, secret_env: DESK_SECRET, signature: {scheme: token, header: T}, "
+        "fields: {response_id: id, comment: text}}}"
+    )
+    file = f'response_id,comment\nX,"{COMMENT}"\n'
+    with served(tmp_path / "home", mask="card,email", connectors=tmp_path / "c.yaml") as client:
+        event = {"id": "w", "text": COMMENT}
+        assert client.post("/v1/webhooks/desk", json=event, headers={"T": "0123456789"}).status_code == 200
+        client.post("/v1/responses", content=file.replace("X", "f"), headers=CSV)
+        client.post(
+            "/v1/responses", content=json.dumps({"response_id": "n", "comment": COMMENT}), headers=NDJSON
+        )
+        client.post("/v1/responses", json={"responses": [{"response_id": "j", "comment": COMMENT}]})
+        client.post("/v1/jobs", content=file.replace("X", "k"), headers=CSV)
+        for _ in range(600):
+            if client.app.state.worker.board.page(1)[0][0].state == "done":
+                break
+            time.sleep(0.05)
+        rows = list(store_of(client).tagged())
+    source, output = tmp_path / "a.csv", tmp_path / "t.jsonl"
+    source.write_text(file.replace("X", "t"))
+    tag_file(source, output, StubTagger(), ReadOptions(mask=("card", "email")))
+    rows += list(read_tags(output))
+    assert {row.response.response_id for row in rows} == {"desk:w", "f", "n", "j", "k", "t"}
+    for row in rows:
+        assert row.response.comment == "Billed [card] twice, the agent at [email] was lovely"
+        found = [one for tag in row.tags for one in tag.evidence]
+        assert [one.text for one in found] == ["Billed [card] twice", "agent at [email] was lovely"]
+        assert all(row.response.comment[one.start : one.end] == one.text for one in found)
 
 
 # Who answered.

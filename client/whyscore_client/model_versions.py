@@ -14,12 +14,12 @@ from whyscore_client.sending import AsyncSends, Sends
 class ModelMethods(Sends):
     """What a client does with versions of the model."""
 
-    def list_models(self, limit: int | None = None, cursor: str | None = None) -> m.ModelsPage:
+    def list_models(self, limit: int | None = None, cursor: str | None = None) -> s.ModelsPage:
         """Give a page of the versions of the model."""
-        reply: m.ModelsPage = self._send(get("/v1/models", m.ModelsPage, limit=limit, cursor=cursor))
+        reply: s.ModelsPage = self._send(get("/v1/models", s.ModelsPage, limit=limit, cursor=cursor))
         return reply
 
-    def iter_models(self) -> Iterator[m.ModelVersion]:
+    def iter_models(self) -> Iterator[s.ModelVersion]:
         """Yield the versions of the model, newest first."""
         page = self.list_models()
         while True:
@@ -28,21 +28,21 @@ class ModelMethods(Sends):
                 return
             page = self.list_models(cursor=page.next_cursor)
 
-    def get_model(self, version: int) -> m.ModelVersion:
+    def get_model(self, version: int) -> s.ModelVersion:
         """Give a version of the model."""
-        reply: m.ModelVersion = self._send(get(f"/v1/models/{version}", m.ModelVersion))
+        reply: s.ModelVersion = self._send(get(f"/v1/models/{version}", s.ModelVersion))
         return reply
 
-    def promote_model(self, version: int) -> m.Champion:
+    def promote_model(self, version: int) -> s.Champion:
         """Make a version the champion."""
         path = f"/v1/models/{version}/promote"
-        reply: m.Champion = self._send(Call("POST", path, reply_as(m.Champion), headers=new_key()))
+        reply: s.Champion = self._send(Call("POST", path, reply_as(s.Champion), headers=new_key()))
         return reply
 
-    def roll_back_model(self) -> m.Champion:
+    def roll_back_model(self) -> s.Champion:
         """Make the champion before the present one the champion again."""
         path = "/v1/models/rollback"
-        reply: m.Champion = self._send(Call("POST", path, reply_as(m.Champion), headers=new_key()))
+        reply: s.Champion = self._send(Call("POST", path, reply_as(s.Champion), headers=new_key()))
         return reply
 
     def tag_with_version(
@@ -72,12 +72,12 @@ class ModelMethods(Sends):
 class AsyncModelMethods(AsyncSends):
     """What a client does with versions of the model."""
 
-    async def list_models(self, limit: int | None = None, cursor: str | None = None) -> m.ModelsPage:
+    async def list_models(self, limit: int | None = None, cursor: str | None = None) -> s.ModelsPage:
         """Give a page of the versions of the model."""
-        reply: m.ModelsPage = await self._send(get("/v1/models", m.ModelsPage, limit=limit, cursor=cursor))
+        reply: s.ModelsPage = await self._send(get("/v1/models", s.ModelsPage, limit=limit, cursor=cursor))
         return reply
 
-    async def iter_models(self) -> AsyncIterator[m.ModelVersion]:
+    async def iter_models(self) -> AsyncIterator[s.ModelVersion]:
         """Yield the versions of the model, newest first."""
         page = await self.list_models()
         while True:
@@ -87,21 +87,21 @@ class AsyncModelMethods(AsyncSends):
                 return
             page = await self.list_models(cursor=page.next_cursor)
 
-    async def get_model(self, version: int) -> m.ModelVersion:
+    async def get_model(self, version: int) -> s.ModelVersion:
         """Give a version of the model."""
-        reply: m.ModelVersion = await self._send(get(f"/v1/models/{version}", m.ModelVersion))
+        reply: s.ModelVersion = await self._send(get(f"/v1/models/{version}", s.ModelVersion))
         return reply
 
-    async def promote_model(self, version: int) -> m.Champion:
+    async def promote_model(self, version: int) -> s.Champion:
         """Make a version the champion."""
         path = f"/v1/models/{version}/promote"
-        reply: m.Champion = await self._send(Call("POST", path, reply_as(m.Champion), headers=new_key()))
+        reply: s.Champion = await self._send(Call("POST", path, reply_as(s.Champion), headers=new_key()))
         return reply
 
-    async def roll_back_model(self) -> m.Champion:
+    async def roll_back_model(self) -> s.Champion:
         """Make the champion before the present one the champion again."""
         path = "/v1/models/rollback"
-        reply: m.Champion = await self._send(Call("POST", path, reply_as(m.Champion), headers=new_key()))
+        reply: s.Champion = await self._send(Call("POST", path, reply_as(s.Champion), headers=new_key()))
         return reply
 
     async def tag_with_version(

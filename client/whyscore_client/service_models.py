@@ -167,6 +167,31 @@ class ApiKeys(Record):
     keys: list[ApiKey]
 
 
+class ModelVersion(Record):
+    """A version of the model."""
+
+    version: int
+    name: str
+    champion: bool
+    created_at: datetime
+    run_id: str
+    metrics: dict[str, float]
+    params: dict[str, str]
+
+
+class ModelsPage(Page):
+    """A page of the model's versions."""
+
+    models: list[ModelVersion]
+
+
+class Champion(Record):
+    """A change of champion."""
+
+    champion: int
+    before: int | None
+
+
 class RefusedModel(Record):
     """A model that the registry names and the service does not take."""
 
