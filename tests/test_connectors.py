@@ -145,6 +145,14 @@ def shared_events(tmp_path_factory, shared_store):
         return read_connectors(path, dict(os.environ)), shared_store
 
 
+def test_a_form_without_answers_is_a_response_without_any(service):
+    event = events.typeform()
+    del event["form_response"]["answers"]
+    assert events.send(service, "shop-form", event).json()["created"] == 1
+    (row,) = stored(service).values()
+    assert (row.score, row.comment, row.respondent_id) == (None, None, "c-17")
+
+
 def test_two_versions_in_one_event_leave_the_later_one(service):
     event = events.desk(revision=5, text="Billed late")
     event["tickets"] += events.desk(revision=4, text="Billed early")["tickets"]
