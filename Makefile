@@ -32,9 +32,7 @@ fast: $(READY)
 
 # Needs the network: known faults of the exact versions in constraints.txt, asked of PyPI's service.
 audit:
-	$(PYTHON) -m venv .venv-audit
-	.venv-audit/bin/python -m pip install --quiet pip-audit==2.10.1
-	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	@PYTHON=$(PYTHON) .ci/audit --required
 
 clean:
 	rm -rf $(VENV) .venv-audit build *.egg-info

@@ -16,9 +16,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +26,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select, update
 
 from data.errors import InputError
-from data.files import plain_reason
+from data.files import create_secret, plain_reason
 from data.follow_up_schema import follow_up_events, follow_up_texts, follow_up_trail
 
 FIRST = "0" * 64
@@ -194,7 +192,7 @@ def read_trail_key(path: Path) -> bytes:
     """
     try:
         if not path.exists():
-            _make_key(path)
+            create_secret(path, secrets.token_hex(_KEY_BYTES) + "\n")
         key = bytes.fromhex(path.read_text(encoding="ascii", errors="replace").strip())
     except OSError as error:
         raise InputError(f"the key cannot be read or made ({plain_reason(error)})", file=path) from error
@@ -203,21 +201,6 @@ def read_trail_key(path: Path) -> bytes:
     if len(key) != _KEY_BYTES:
         raise InputError(f"the file holds no key ({2 * _KEY_BYTES} hexadecimal digits)", file=path)
     return key
-
-
-def _make_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".audit-")  # for its owner alone
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(_KEY_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(name, path)
-    except FileExistsError:
-        pass  # another process was quicker, and its key counts
-    finally:
-        os.unlink(name)
 
 
 def _joined() -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from datetime import UTC, datetime
 
 from data.cells import whole_text
 from data.errors import InputError
@@ -31,5 +32,17 @@ def position_of(cursor: str, kind: str, parts: int) -> list[str]:
         if not all(isinstance(part, str) and whole_text(part) == part for part in found):
             raise ValueError("not texts that a database holds")
     except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise InputError("the cursor is not one that a page of this list gave", column="cursor") from None
+        raise _not_ours() from None
     return found[1:]
+
+
+def moment_of(text: str) -> datetime:
+    """Give a moment that is a part of a position, in UTC; raises `InputError` where it is none."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _not_ours() from None
+
+
+def _not_ours() -> InputError:
+    return InputError("the cursor is not one that a page of this list gave", column="cursor")

@@ -55,7 +55,7 @@ def erase_respondent(
     Parameters
     ----------
     respondent_id
-        As in the responses.
+        As in the responses, or as it came where it was masked.
     store
         Where the responses are.
     home
@@ -76,15 +76,18 @@ def erase_respondent(
         raise InputError("the id of a respondent is not blank", column="respondent_id")
     for path in files:
         _check(path)
+    # The pseudonym too, whether or not the store masks: it may have done so once, or begin to.
+    people = tuple(dict.fromkeys((respondent_id, store.pseudonyms.of(respondent_id))))
     with store.writing() as connection:
-        store.tombstones.add(connection, respondent_id)
-        responses = responses_of(connection, respondent_id)
+        for person in people:
+            store.tombstones.add(connection, person)
+        responses = [row for person in people for row in responses_of(connection, person)]
     names = frozenset(row.response_id for row in responses)
     names |= {comment_id(row.comment) for row in responses if row.comment}
     file_rows = sum(_erase_lines(path, names) for path in files)
     items = sum(_erase_items(audit, home, names) for audit in logged_audits(home))
     with store.writing() as connection:
-        gone = forget_respondent(connection, respondent_id, names)
+        gone = forget_respondent(connection, people, names, store.delete_hooks)
     return ErasureCounts(*gone, audit_items=items, file_rows=file_rows)
 
 

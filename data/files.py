@@ -7,8 +7,9 @@ import gzip
 import io
 import os
 import re
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -103,6 +104,30 @@ def write_whole(path: Path, data: bytes) -> None:
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def create_secret(path: Path, text: str) -> None:
+    """Make a file that its owner alone can read; it appears whole, and only once.
+
+    Where another process makes it at the same moment, the first one counts.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(name, path)
+        finally:
+            os.unlink(name)
 
 
 def plain_reason(error: BaseException) -> str:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, literal, tuple_
 
-from data.cells import whole_text
-from data.errors import InputError
+from data.cursors import cursor_of, moment_of, position_of
 from data.follow_up_schema import follow_ups
 from data.store_schema import UtcDateTime
 
 if TYPE_CHECKING:
     from data.follow_ups import FollowUp, Kind, State
+
+_LIST = "follow-ups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +60,11 @@ def conditions(wanted: FollowUpFilter, now: datetime, still_open: Sequence[str])
 
 def cursor_after(opened_at: datetime, key: str) -> str:
     """Give the cursor of the page that begins after a follow-up."""
-    return base64.urlsafe_b64encode(json.dumps([opened_at.isoformat(), key]).encode()).decode().rstrip("=")
+    return cursor_of(_LIST, opened_at.isoformat(), key)
 
 
 def after_cursor(cursor: str) -> ColumnElement[bool]:
     """Give the SQL condition of the rows behind a cursor; raises `InputError` where it is none."""
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        moment, key = json.loads(base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True))
-        at = datetime.fromisoformat(moment).astimezone(UTC)
-        if whole_text(key) != key:
-            raise ValueError("not an id")
-    except (ValueError, TypeError, binascii.Error, RecursionError, OverflowError):
-        raise InputError("the cursor is not one that a page gave", column="cursor") from None
-    return tuple_(follow_ups.c.opened_at, follow_ups.c.follow_up_id) < tuple_(
-        literal(at, UtcDateTime()), literal(key)
-    )
+    moment, key = position_of(cursor, _LIST, 2)
+    at = literal(moment_of(moment), UtcDateTime())
+    return tuple_(follow_ups.c.opened_at, follow_ups.c.follow_up_id) < tuple_(at, literal(key))

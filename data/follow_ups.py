@@ -286,6 +286,21 @@ class FollowUps:
             self._announce(connection, "follow_up.overdue", [one.to_record() for one in marked.values()])
         return len(found)
 
+    def drop(self, connection: Connection, response_ids: Sequence[str], now: datetime) -> int:
+        """Close what is still to be done about responses that are going; give how many that were.
+
+        Nobody is told: what a message would name is about to be no more.
+        """
+        held = follow_ups.c.response_id.in_(response_ids), follow_ups.c.state.in_(OPEN)
+        keys = list(connection.scalars(select(follow_ups.c.follow_up_id).where(*held).with_for_update()))
+        if not keys:
+            return 0
+        new = {"state": "closed", "outcome": "no_action"}
+        of_them = follow_ups.c.follow_up_id.in_(keys)
+        connection.execute(update(follow_ups).where(of_them).values(**new, resolved_at=now))
+        self.trail.append(connection, [Entry(key, SYSTEM, "response deleted", new) for key in keys], now)
+        return len(keys)
+
     def erase_texts(self, connection: Connection, response_ids: Sequence[str]) -> int:
         """Erase what people wrote in the follow-ups of some responses; give how many texts that were."""
         query = select(follow_ups.c.follow_up_id).where(follow_ups.c.response_id.in_(response_ids))

@@ -9,8 +9,8 @@ from typing import Any, Literal, cast
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, literal, or_, select, tuple_, update
 
-from data.cursors import cursor_of, position_of
-from data.errors import InputError, NotFoundError, WhyscoreError
+from data.cursors import cursor_of, moment_of, position_of
+from data.errors import NotFoundError, WhyscoreError
 from data.service_schema import jobs
 from data.store import Store
 from data.store_schema import UtcDateTime
@@ -123,12 +123,7 @@ class JobBoard:
         held: list[ColumnElement[bool]] = []
         if cursor is not None:
             moment, job_id = position_of(cursor, _CURSOR, 2)
-            try:
-                at = literal(datetime.fromisoformat(moment).astimezone(UTC), UtcDateTime())
-            except (ValueError, OverflowError):
-                raise InputError(
-                    "the cursor is not one that a page of this list gave", column="cursor"
-                ) from None
+            at = literal(moment_of(moment), UtcDateTime())
             held.append(tuple_(jobs.c.created_at, jobs.c.job_id) < tuple_(at, literal(job_id)))
         order = jobs.c.created_at.desc(), jobs.c.job_id.desc()
         with self._store.reading() as connection:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from data.annotations import Annotation
 from data.personal_data import Found, find_personal_data
+from data.pseudonyms import Naming
 from data.responses import Response
 from data.tags import Evidence, TaggedResponse
 
@@ -113,7 +114,7 @@ class MaskedResponse:
     Attributes
     ----------
     response
-        The masked one; ids stay as they are.
+        The masked one.
     original
         As it came.
     comment
@@ -130,18 +131,33 @@ class MaskedResponse:
         return _with_evidence(restored, self.original.comment or "", self.comment, back=True)
 
 
-def mask_response(response: Response, kinds: Iterable[str]) -> MaskedResponse:
-    """Mask a response's comment and its segments' values; ids stay, since a placeholder names nobody."""
+def mask_response(response: Response, kinds: Iterable[str], naming: Naming | None = None) -> MaskedResponse:
+    """Mask a response's comment, its segments' values and who answered.
+
+    Parameters
+    ----------
+    response
+        As it came.
+    kinds
+        As `data.personal_data.parse_kinds` gives them.
+    naming
+        Gives the pseudonym of a respondent whose id holds personal data: a placeholder would make all
+        people one. None leaves the id, for a response that is not kept.
+    """
     kinds = tuple(kinds)
     comment = mask(response.comment or "", kinds)
     segments = {name: mask(value, kinds).text for name, value in response.segments.items()}
     text = None if response.comment is None else comment.text
-    return MaskedResponse(replace(response, comment=text, segments=segments), response, comment)
+    person = response.respondent_id
+    if naming is not None and person is not None and find_personal_data(person, kinds):
+        person = naming(person)
+    masked = replace(response, comment=text, segments=segments, respondent_id=person)
+    return MaskedResponse(masked, response, comment)
 
 
-def mask_tagged(row: TaggedResponse, kinds: Iterable[str]) -> TaggedResponse:
+def mask_tagged(row: TaggedResponse, kinds: Iterable[str], naming: Naming) -> TaggedResponse:
     """Mask a response that has its tags; their evidence names the same words in the masked comment."""
-    masked = mask_response(row.response, kinds)
+    masked = mask_response(row.response, kinds, naming)
     if masked.response == row.response:
         return row
     moved = replace(row, response=masked.response)

@@ -182,9 +182,32 @@ def _phones(text: str, region: str | None) -> Iterator[tuple[int, int]]:
         return
     from phonenumbers import Leniency, PhoneNumberMatcher
 
+    done = 0
     for match in PhoneNumberMatcher(text, region, leniency=Leniency.VALID):
+        yield from _missed_phones(text, done, match.start)
         yield match.start, match.end
+        done = match.end
+    yield from _missed_phones(text, done, len(text))
 
+
+def _missed_phones(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Find numbers that the matcher gives up on for what follows them: ``+33 (0)1 42 68 53 00 (50%)``."""
+    from phonenumbers import NumberParseException, is_valid_number, parse
+
+    for international in _INTERNATIONAL.finditer(text, start, end):
+        first = international.start()
+        ends = [digits.end() for digits in _NUMBER.finditer(text, first, international.end())]
+        for last in reversed(ends):  # the longest number that there is
+            try:
+                if is_valid_number(parse(text[first:last])):
+                    yield first, last
+                    break
+            except NumberParseException:
+                continue
+
+
+# A plus and what may stand in a number of fifteen digits.
+_INTERNATIONAL = re.compile(r"[+\uff0b][\d\s().\-\u2010-\u2015\u2212/]{7,40}")
 
 _FINDERS: dict[str, Callable[[str], Iterator[tuple[int, int]]]] = {
     "card": _cards,

@@ -10,7 +10,6 @@ Their sums over all responses, in any order, are the digests of a file.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 from collections import Counter
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import InputError
-from data.files import writing
+from data.files import create_secret, writing
 from data.tags import TaggedResponse
 
 KINDS = ("text", "tags", "answer")
@@ -56,17 +55,12 @@ def read_key(path: Path) -> DigestKey:
     InputError
         If the file holds no key, or cannot be made.
     """
-    if path.exists():
-        digits = path.read_text(encoding="ascii", errors="replace").strip()
-        if not _KEY.fullmatch(digits):
-            raise InputError("the file holds no key of manifests (32 hexadecimal digits)", file=path)
-        return DigestKey(digits)
-    key = DigestKey(secrets.token_hex(16))
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(key.digits + "\n")
-    return key
+    if not path.exists():
+        create_secret(path, secrets.token_hex(16) + "\n")
+    digits = path.read_text(encoding="ascii", errors="replace").strip()
+    if not _KEY.fullmatch(digits):
+        raise InputError("the file holds no key of manifests (32 hexadecimal digits)", file=path)
+    return DigestKey(digits)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Engine, func, select, true, update
 from data.annotations import Polarity
 from data.errors import WhyscoreError
 from data.masking import mask_tagged
+from data.pseudonyms import PREFIX, Pseudonyms
 from data.responses import Response
 from data.source_versions import SourceVersion, overtaken, record_versions
-from data.store_deletion import delete_responses
+from data.store_deletion import DeleteHook, delete_responses
 from data.store_engine import StoreError, open_engine, reader, store_errors, writer
 from data.store_pages import (
     CommentFilter,
@@ -92,7 +93,7 @@ class Store:
     mask
         Personal data that no response is stored with; as `data.personal_data.parse_kinds` gives it.
     erasure_key
-        The file with the key of `data.tombstones`.
+        The file with the key of `data.tombstones` and of `data.pseudonyms`.
     """
 
     def __init__(
@@ -100,9 +101,11 @@ class Store:
     ) -> None:
         self.mask = mask
         self.tombstones = Tombstones(erasure_key)
+        self.pseudonyms = Pseudonyms(erasure_key, self._holds_pseudonyms)
         self._engine, self._reader, self._writer = engine, reader(engine), writer(engine)
         self._turn = threading.Lock()  # this process's writers queue here, not in the database
         self._hooks: list[UpsertHook] = []
+        self.delete_hooks: list[DeleteHook] = []
 
     @classmethod
     def open(cls, url: str, *, mask: tuple[str, ...] = (), erasure_key: Path | None = None) -> Store:
@@ -150,6 +153,10 @@ class Store:
         """Have every write of changed responses also do this, in the same transaction: both or neither."""
         self._hooks.append(hook)
 
+    def on_delete(self, hook: DeleteHook) -> None:
+        """Have every deletion of responses also do this before, in the same transaction."""
+        self.delete_hooks.append(hook)
+
     def upsert(
         self,
         rows: Sequence[TaggedResponse],
@@ -178,7 +185,7 @@ class Store:
             If it holds something else there by now; then nothing was written.
         """
         if self.mask:  # whichever way they came
-            rows = [mask_tagged(row, self.mask) for row in rows]
+            rows = [mask_tagged(row, self.mask, self.pseudonyms.of) for row in rows]
         latest = {row.response.response_id: row for row in map(canonical, rows)}
         with self.writing() as connection:
             version = connection.scalar(select(changes.c.version).with_for_update())
@@ -211,7 +218,7 @@ class Store:
     def delete(self, response_id: str) -> bool:
         """Delete a response, its tags and its annotations; tell whether there was one."""
         with self.writing() as connection:
-            return delete_responses(connection, [response_id]) > 0
+            return delete_responses(connection, [response_id], self.delete_hooks) > 0
 
     def allowed(self, rows: Sequence[Response]) -> list[Response]:
         """Give the responses that may be stored: all but those of respondents who were erased."""
@@ -344,6 +351,12 @@ class Store:
         with self.reading() as connection:
             query = select(responses.c.response_id).where(held).limit(1)
             return connection.scalar(query) is not None
+
+    def _holds_pseudonyms(self) -> bool:
+        named = responses.c.respondent_id.startswith(PREFIX, autoescape=True)
+        with self.reading() as connection:
+            held = connection.scalar(select(responses.c.response_id).where(named).limit(1)) is not None
+            return held or self.tombstones.exist(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

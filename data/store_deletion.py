@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -12,20 +12,27 @@ from data.responses import Response
 from data.service_schema import kept_annotations
 from data.store_rows import ID_CHUNK, READ, assemble
 from data.store_schema import changes, responses, tags
+from data.webhook_schema import webhook_messages
+
+DeleteHook = Callable[[Connection, Sequence[str]], object]
+"""Takes the transaction, and the ids of responses that are about to go."""
 
 
-def delete_responses(connection: Connection, ids: Sequence[str]) -> int:
+def delete_responses(connection: Connection, ids: Sequence[str], hooks: Sequence[DeleteHook] = ()) -> int:
     """Delete responses, and give how many there were.
 
-    With them go their tags, their annotations, and what people wrote in their follow-ups; of these
-    the trail remains, which says what was done and holds no text.
+    With them go their tags, their annotations, the webhooks that tell of them, and what people wrote in
+    their follow-ups; of these the trail remains, which says what was done and holds no text.
     """
     version = connection.scalar(select(changes.c.version).with_for_update())
     if connection.dialect.name == "sqlite":  # overwrite what is deleted, in place of only unlinking it
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
     gone = 0
     for part in _parts(ids):
+        for hook in hooks:
+            hook(connection, part)
         connection.execute(delete(kept_annotations).where(kept_annotations.c.response_id.in_(part)))
+        connection.execute(delete(webhook_messages).where(webhook_messages.c.response_id.in_(part)))
         of_part = select(follow_ups.c.follow_up_id).where(follow_ups.c.response_id.in_(part))
         erase_texts(connection, list(connection.scalars(of_part)))
         gone += connection.execute(delete(responses).where(responses.c.response_id.in_(part))).rowcount
@@ -41,9 +48,12 @@ def responses_of(connection: Connection, respondent_id: str) -> list[Response]:
 
 
 def forget_respondent(
-    connection: Connection, respondent_id: str, names: Iterable[str] = ()
+    connection: Connection,
+    respondent_ids: Sequence[str],
+    names: Iterable[str] = (),
+    hooks: Sequence[DeleteHook] = (),
 ) -> tuple[int, int, int, int]:
-    """Delete a respondent's responses with their tags, and annotations of those and of further ids.
+    """Delete the responses of a respondent's ids with their tags, and annotations of those and of more.
 
     Returns
     -------
@@ -51,9 +61,8 @@ def forget_respondent(
         Responses, tags, parts of comments that carried them, annotations.
     """
     connection.scalar(select(changes.c.version).with_for_update())  # writers take turns
-    ids = list(
-        connection.scalars(select(responses.c.response_id).where(responses.c.respondent_id == respondent_id))
-    )
+    of_them = responses.c.respondent_id.in_(respondent_ids)
+    ids = list(connection.scalars(select(responses.c.response_id).where(of_them)))
     evidence = [
         len(row.evidence or ())
         for part in _parts(ids)
@@ -63,7 +72,7 @@ def forget_respondent(
     for part in _parts(sorted({*ids, *names})):
         held = kept_annotations.c.response_id.in_(part)
         annotated += connection.execute(delete(kept_annotations).where(held)).rowcount
-    return delete_responses(connection, ids), len(evidence), sum(evidence), annotated
+    return delete_responses(connection, ids, hooks), len(evidence), sum(evidence), annotated
 
 
 def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:

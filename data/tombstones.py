@@ -14,7 +14,6 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from data.errors import InputError
 from data.row_digests import DigestKey, read_key
 from data.service_schema import tombstones
 from data.store_engine import StoreError
@@ -57,12 +56,16 @@ class Tombstones:
             found |= {hashes[row[0]] for row in connection.execute(select(column).where(column.in_(part)))}
         return frozenset(found)
 
+    def exist(self, connection: Connection) -> bool:
+        """Tell whether anybody was erased."""
+        return connection.scalar(select(tombstones.c.key_name).limit(1)) is not None
+
     def _check(self, connection: Connection, *, make: bool) -> bool:
         """Tell whether anybody was erased, and see to it that the key at hand is that of the hashes."""
         name = connection.scalar(select(tombstones.c.key_name).limit(1))
         if name is None:
             if make and self._key_file is not None:
-                self._known = _made(self._key_file)
+                self._known = read_key(self._key_file)
             return False
         lost = "the store holds hashes of those who were erased, and their key is not here; copy erasure.key"
         if self._key_file is None or not self._key_file.is_file():
@@ -81,12 +84,3 @@ class Tombstones:
     def _hash(self, respondent_id: str) -> str:
         text = respondent_id.encode("utf-8", "replace")
         return hmac.new(bytes.fromhex(self._key.digits), text, hashlib.sha256).hexdigest()
-
-
-def _made(path: Path) -> DigestKey:
-    try:
-        return read_key(path)
-    except InputError:
-        if not path.is_file():
-            raise
-        return read_key(path)  # another process made it at the same moment

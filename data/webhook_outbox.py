@@ -15,10 +15,12 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, delete, exists, or_, select, update
+from sqlalchemy import Connection, delete, exists, literal, or_, select, tuple_, update
 
+from data.cursors import cursor_of, moment_of, position_of
 from data.errors import NotFoundError
 from data.store import Store
+from data.store_schema import UtcDateTime
 from data.webhook_schema import webhook_deliveries, webhook_messages, webhook_subscriptions
 
 EventType = Literal[
@@ -27,6 +29,7 @@ EventType = Literal[
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 DeliveryState = Literal["pending", "delivered", "dead"]
 
+_LIST = "deliveries"
 FIRST_DELAY = timedelta(seconds=5)
 LONGEST_DELAY = timedelta(hours=6)
 
@@ -130,7 +133,10 @@ def announce(
     for event in events:
         said = {"type": type_, "timestamp": now.isoformat(), "data": dict(event)}
         body = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
-        messages.append({"message_id": _new_id("msg"), "type": type_, "body": body, "created_at": now})
+        about = {"response_id": event.get("response_id")}
+        messages.append(
+            {"message_id": _new_id("msg"), "type": type_, "body": body, "created_at": now} | about
+        )
     deliveries = [
         {
             "delivery_id": _new_id("dlv"),
@@ -205,16 +211,35 @@ class Outbox:
                 raise NotFoundError("there is no such subscription")
 
     def deliveries(
-        self, state: DeliveryState | None = None, subscription_id: str | None = None, limit: int = 50
-    ) -> list[Delivery]:
-        """Give deliveries, the latest due first."""
-        query = _deliveries().order_by(webhook_deliveries.c.due_at.desc(), webhook_deliveries.c.delivery_id)
+        self,
+        state: DeliveryState | None = None,
+        subscription_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[list[Delivery], str | None]:
+        """Give some deliveries, newest first, and the cursor of those after them, None after the last.
+
+        Raises
+        ------
+        InputError
+            If the cursor is not one that a page of deliveries gave.
+        """
+        told, key = webhook_messages.c.created_at, webhook_deliveries.c.delivery_id
+        query = _deliveries().add_columns(told).order_by(told.desc(), key.desc()).limit(limit + 1)
         if state is not None:
             query = query.where(webhook_deliveries.c.state == state)
         if subscription_id is not None:
             query = query.where(webhook_deliveries.c.subscription_id == subscription_id)
+        if cursor is not None:
+            moment, name = position_of(cursor, _LIST, 2)
+            at = literal(moment_of(moment), UtcDateTime())
+            query = query.where(tuple_(told, key) < tuple_(at, literal(name)))
         with self._store.reading() as connection:
-            return [Delivery(**row._mapping) for row in connection.execute(query.limit(limit))]
+            rows = connection.execute(query).all()
+        found = [Delivery(*row[:-1]) for row in rows[:limit]]
+        if len(rows) <= limit:
+            return found, None
+        return found, cursor_of(_LIST, rows[limit - 1].created_at.isoformat(), found[-1].delivery_id)
 
     def redeliver(self, delivery_id: str, now: datetime) -> Delivery:
         """Send a message again, with all its tries before it; raises `NotFoundError`."""
@@ -298,9 +323,11 @@ class Outbox:
 
 
 def _deliveries() -> Any:
-    columns = [webhook_deliveries.c[name] for name in Delivery.__slots__ if name != "type"]
+    columns = [
+        (webhook_messages if name == "type" else webhook_deliveries).c[name] for name in Delivery.__slots__
+    ]
     joined = webhook_deliveries.c.message_id == webhook_messages.c.message_id
-    return select(*columns, webhook_messages.c.type).join(webhook_messages, joined)
+    return select(*columns).join(webhook_messages, joined)
 
 
 def _parcels() -> Any:

@@ -25,7 +25,9 @@ webhook_messages = Table(
     Column("type", String(32), nullable=False),
     Column("body", Text, nullable=False),  # to the letter as it is signed
     Column("created_at", UtcDateTime, nullable=False),
+    Column("response_id", Text),  # that it tells of: with the response goes the message
     Index("ix_webhook_messages_created_at", "created_at"),
+    Index("ix_webhook_messages_response_id", "response_id"),
 )
 
 webhook_deliveries = Table(

@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     Rule("*", "/v1/session", "open"),
     # Who sends these has no key, and signs them instead: the connectors check the signature.
     Rule("POST", "/v1/webhooks/{}", "open"),
+    Rule("GET", "/v1/webhooks/{}", "open"),  # tools ask first whether there is anybody
     Rule("POST", "/v1/tag", "tag"),
     Rule("POST", "/v1/models/{}/tag", "tag"),
     Rule("DELETE", "/v1/responses", "admin"),

@@ -34,6 +34,7 @@ from serving import (
     endpoints_webhooks,
     page,
 )
+from serving.connectors.fetching import Fetcher
 from serving.customer_loop import make_loop
 from serving.entity_tags import handle_unchanged
 from serving.guard import Gate, Guard, KeyWatch
@@ -44,6 +45,7 @@ from serving.live_models import LiveModels
 from serving.methods import HeadAsGet
 from serving.micro_batches import MicroBatches
 from serving.middleware import BodyLimit, SecurityHeaders, UnexpectedErrors
+from serving.notice_worker import NoticeWorker
 from serving.openapi import describe
 from serving.problems import handle_errors
 from serving.ranking import StoredRanking
@@ -188,6 +190,14 @@ def _micro_batches(settings: Settings) -> MicroBatches:
     return MicroBatches(settings.queue_tokens, settings.request_timeout_s)
 
 
+def _notice_worker(app: FastAPI) -> NoticeWorker | None:
+    """Make the thread that fetches responses; None where no source has a token to fetch with."""
+    service: ServiceState = app.state.service
+    if not app.state.loop.connectors.tokens:
+        return None
+    return NoticeWorker(app.state.loop, Fetcher(), lambda: service.tagger, service.store, service.scale)
+
+
 @asynccontextmanager
 async def _while_up(
     app: FastAPI, models: LiveModels, tracer: Tracer | None, store: Store | None
@@ -198,11 +208,16 @@ async def _while_up(
     importer: ImportWorker = app.state.worker
     # Anew: those of an application that was down before take no more work.
     app.state.micro_batches = _micro_batches(app.state.service.settings)
+    fetching = _notice_worker(app)
     models.start()
     courier.start()
+    if fetching is not None:
+        fetching.start()
     importer.start()
     yield
     app.state.micro_batches.close()
+    if fetching is not None:
+        await run_in_threadpool(fetching.stop)
     await run_in_threadpool(courier.stop)
     await run_in_threadpool(importer.stop)
     await run_in_threadpool(models.stop)

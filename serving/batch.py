@@ -13,6 +13,7 @@ from typing import Protocol
 
 from data.errors import InputError
 from data.masking import mask_response
+from data.pseudonyms import Naming
 from data.responses import Response, read_responses
 from data.scale import NPS, Scale
 from data.tables import table_format
@@ -36,12 +37,13 @@ class TagsResponses(Protocol):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read a responses file; see `data.responses.read_responses`, and of personal data to mask."""
+    """How to read a responses file; see `data.responses.read_responses`, and `data.masking.mask_response`."""
 
     scale: Scale = NPS
     columns: Mapping[str, str] = field(default_factory=dict)
     date_format: str | None = None
     mask: tuple[str, ...] = ()
+    naming: Naming | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def _read(source: Path, options: ReadOptions, left_out: Counter[str] | None = No
     )
     if not options.mask:
         return responses
-    return (mask_response(response, options.mask).response for response in responses)
+    return (mask_response(response, options.mask, options.naming).response for response in responses)
 
 
 def _plan(responses: Iterable[Response]) -> _Plan:

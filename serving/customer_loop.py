@@ -15,6 +15,7 @@ from data.audit_trail import AuditTrail, read_trail_key
 from data.follow_ups import FollowUps
 from data.scale import Scale
 from data.settings import Settings
+from data.source_notices import SourceNotices
 from data.store import Store
 from data.tags import TaggedResponse
 from data.webhook_outbox import Outbox, announce
@@ -39,6 +40,8 @@ class CustomerLoop:
         Webhooks that leave.
     connectors
         Sources of webhooks that come in.
+    notices
+        What they have named, and is still to be fetched.
     now
         The clock.
     """
@@ -47,11 +50,13 @@ class CustomerLoop:
     follow_ups: FollowUps
     outbox: Outbox
     connectors: Connectors
+    notices: SourceNotices
     now: Callable[[], datetime] = utc_now
 
     def attach(self, store: Store) -> None:
-        """Have every write of changed responses do what follows from them, in the same transaction."""
+        """Have every write and every deletion of responses do what follows, in the same transaction."""
         store.on_upsert(self._follow)
+        store.on_delete(lambda connection, ids: self.follow_ups.drop(connection, ids, self.now()))
 
     def _follow(
         self,
@@ -80,6 +85,7 @@ def make_loop(settings: Settings, store: Store, scale: Scale) -> CustomerLoop:
         FollowUps(store, trail, announce),
         Outbox(store, settings.webhook_attempts),
         read_connectors(settings.connectors),
+        SourceNotices(store),
     )
     loop.attach(store)
     return loop

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
 
 from data.api_keys import ApiKey
 from data.follow_up_pages import FollowUpFilter
@@ -23,6 +24,7 @@ from serving.loop_schemas import (
     TransitionRequest,
 )
 from serving.openapi import body_of
+from serving.paging import Cursor, Limit, next_page
 from serving.problems import declared
 from serving.queries import Text
 from serving.state import State as Service
@@ -41,19 +43,21 @@ Key = Annotated[Text, Path(max_length=64, description="The follow-up's name.")]
     responses=declared(422, 503),
 )
 def list_follow_ups(
+    request: Request,
+    reply: Response,
     loop: Loop,
     state: Annotated[State | None, Query(description="Follow-ups in this state.")] = None,
     kind: Annotated[Kind | None, Query(description="Follow-ups of this kind.")] = None,
     owner: Annotated[Text | None, Query(description="Follow-ups of this owner.")] = None,
     response_id: Annotated[Text | None, Query(description="Follow-ups about this response.")] = None,
     overdue: Annotated[bool, Query(description="Only those past their deadline and not done.")] = False,
-    limit: Annotated[int, Query(ge=1, le=500, description="Follow-ups on a page.")] = 50,
-    cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> dict[str, Any]:
     """Give a page of the follow-ups that meet every condition that is set, newest first."""
     wanted = FollowUpFilter(state, kind, owner, response_id, overdue)
     page = loop.follow_ups.page(wanted, limit, cursor, loop.now())
-    return {"follow_ups": [row.to_record() for row in page.rows], "next_cursor": page.cursor}
+    return {"follow_ups": [row.to_record() for row in page.rows]} | next_page(request, reply, page.cursor)
 
 
 @router.get(

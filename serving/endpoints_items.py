@@ -187,7 +187,7 @@ def _written(state: ServiceState, response: Response, before: TaggedResponse | N
     """Tag a response, unless its model has read the comment, and store it; raises `ChangedError`."""
     tagger, name = state.tagger, response.response_id
     if state.store.mask:  # before the model reads it, and before it is compared with what is stored
-        response = mask_response(response, state.store.mask).response
+        response = mask_response(response, state.store.mask, state.store.pseudonyms.of).response
     if not state.store.allowed([response]):
         raise ErasedError("the respondent was erased, and nothing of theirs is stored")
     known = state.store.tagged_before([response], model=tagger.name, taxonomy_version=tagger.taxonomy.version)

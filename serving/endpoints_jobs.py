@@ -20,11 +20,11 @@ from serving.idempotency import PARAMETER
 from serving.import_jobs import ImportWorker, spooling, sync_file
 from serving.openapi import file_body
 from serving.paging import Cursor, Limit, next_page
-from serving.problems import UnsupportedMediaError, declared
+from serving.problems import declared
 from serving.queries import Text, parse_columns
 from serving.schemas_service import JobReply, JobsReply
 from serving.state import State
-from serving.uploads import FILES, media_type_of
+from serving.uploads import FILES, media_type_of, require_media_type
 
 router = APIRouter()
 
@@ -67,8 +67,7 @@ async def create_job(
     stored. A job outlives a restart of the server: it begins anew, and what it had stored stays.
     """
     media_type = media_type_of(request)
-    if media_type not in FILES:
-        raise UnsupportedMediaError(f"the Content-Type must be one of {', '.join(FILES)}")
+    require_media_type(media_type, tuple(FILES))
     columns = parse_columns(map_)
     check_fields(columns)
     if date_format is not None:

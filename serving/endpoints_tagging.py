@@ -97,11 +97,13 @@ def upsert_responses(
     """
     upload.require([JSON, *FILES])
     tagger = state.tagger
+    said_by = {"model": tagger.name, "taxonomy_version": tagger.taxonomy.version}
     if upload.media_type == JSON:
         request = upload.read(UpsertRequest)
         note_items(len(request.responses))
         items = parse_items(request.responses, state.scale, ids=True)
-        return asdict(ingest(items, tagger, state.store, mask=parse_kinds((*mask, *request.mask))))
+        kinds = parse_kinds((*mask, *request.mask))
+        return said_by | asdict(ingest(items, tagger, state.store, mask=kinds))
     try:
         counts = ingest_file(
             upload.path,
@@ -113,7 +115,7 @@ def upsert_responses(
             mask=parse_kinds(mask),
         )
         note_items(counts.received)
-        return asdict(counts)
+        return said_by | asdict(counts)
     except InputError as error:
         if error.file is not None:  # the temporary file's name tells nobody anything
             error.file = filename or f"upload{upload.path.suffix}"

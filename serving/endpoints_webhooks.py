@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
 
 from data.webhook_outbox import Delivery, DeliveryState
-from serving.connectors.receiving import receive
+from serving.connectors.receiving import note, receive
 from serving.connectors.signatures import standard_secret
 from serving.customer_loop import Loop
 from serving.loop_schemas import (
@@ -17,11 +18,13 @@ from serving.loop_schemas import (
     DeliveryRecord,
     DroppedReply,
     ReceiptReply,
+    SourceReply,
     SubscriptionReply,
     SubscriptionRequest,
     SubscriptionsReply,
 )
 from serving.openapi import body_of
+from serving.paging import Cursor, Limit, next_page
 from serving.problems import UnsupportedMediaError, declared
 from serving.queries import Text
 from serving.state import State as Service
@@ -33,6 +36,21 @@ router = APIRouter()
 _ANY_JSON = {
     "requestBody": {"required": True, "content": {JSON: {"schema": {"type": "object"}}}},
 }
+
+
+SourceName = Annotated[Text, Path(max_length=63, description="The source's name in the connectors' file.")]
+
+
+@router.get(
+    "/v1/webhooks/{source}",
+    operation_id="checkWebhook",
+    summary="Whether a survey tool may send here",
+    response_model=SourceReply,
+    responses=declared(404, 422),
+)
+def check_webhook(loop: Loop, source: SourceName) -> dict[str, Any]:
+    """Tell that events of a source are taken here: some tools ask, with HEAD, before they send."""
+    return {"source": source, "kind": loop.connectors.kind_of(source)}
 
 
 @router.post(
@@ -47,13 +65,14 @@ def receive_webhook(
     request: Request,
     service: Service,
     loop: Loop,
-    source: Annotated[Text, Path(max_length=63, description="The source's name in the connectors' file.")],
+    source: SourceName,
     upload: UploadDependency,
 ) -> dict[str, Any]:
     """Tag and store what an event of a survey tool holds; when this answers, it is on disk.
 
     The body is as the tool sends it, and signed as the tool signs. The same event again changes nothing,
-    and an older one never replaces a newer one.
+    and an older one never replaces a newer one. An event that only names a response is kept, and the
+    response is fetched as soon as may be, again and again until it is there.
     """
     if upload.media_type != JSON and not upload.media_type.endswith("+json"):
         raise UnsupportedMediaError(f"the Content-Type must be {JSON}, or one that ends in +json")
@@ -61,6 +80,9 @@ def receive_webhook(
     loop.connectors.accept(
         source, body, request.headers
     )  # before anything else is told, such as of the model
+    named = note(source, body, request.headers, loop.connectors, loop.notices, loop.now())
+    if named is not None:
+        return asdict(named)
     return asdict(
         receive(source, body, request.headers, loop.connectors, service.tagger, service.store, service.scale)
     )
@@ -119,14 +141,17 @@ def delete_webhook_subscription(
     responses=declared(422, 503),
 )
 def list_webhook_deliveries(
+    request: Request,
+    reply: Response,
     loop: Loop,
     state: Annotated[DeliveryState | None, Query(description="Deliveries in this state.")] = None,
     subscription_id: Annotated[Text | None, Query(description="Deliveries to this subscription.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500, description="The most deliveries to give.")] = 50,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """List deliveries, the latest due first; dead ones wait for a redelivery by hand."""
-    found = loop.outbox.deliveries(state, subscription_id, limit)
-    return {"deliveries": [asdict(one) for one in found]}
+    """Give a page of deliveries, newest first; dead ones wait for a redelivery by hand."""
+    found, after = loop.outbox.deliveries(state, subscription_id, limit, cursor)
+    return {"deliveries": [asdict(one) for one in found]} | next_page(request, reply, after)
 
 
 @router.post(

@@ -122,7 +122,9 @@ def ingest(
     """
     counts = IngestCounts()
     kinds = (*store.mask, *mask)
-    stream = (mask_response(row, kinds).response for row in responses) if kinds else iter(responses)
+    stream = iter(responses)
+    if kinds:
+        stream = (mask_response(row, kinds, store.pseudonyms.of).response for row in stream)
     while chunk := list(islice(stream, CHUNK)):
         counts += _ingest_chunk(chunk, tagger, store, versions or {})
         if on_progress:

@@ -28,6 +28,14 @@ class ReceiptReply(BaseModel):
     updated: int = Field(description="Responses that are different now.")
     unchanged: int = Field(description="Responses that are as they were.")
     stale: int = Field(description="Responses of which the store had a later version already.")
+    named: int = Field(description="Responses that it only named; they are fetched as soon as may be.")
+
+
+class SourceReply(BaseModel):
+    """A source whose events are taken."""
+
+    source: str = Field(description="Its name in the connectors' file.")
+    kind: str = Field(description="The survey tool.", examples=["surveymonkey"])
 
 
 class FollowUpRecord(BaseModel):
@@ -54,7 +62,8 @@ class FollowUpsReply(BaseModel):
     """A page of follow-ups, newest first."""
 
     follow_ups: list[FollowUpRecord] = Field(description="The follow-ups.")
-    next_cursor: str | None = Field(description="Give it as ``cursor`` for the next page; null on the last.")
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last.")
+    next: str | None = Field(description="Address of the next page; null on the last.")
 
 
 class FollowUpEvent(BaseModel):
@@ -192,6 +201,8 @@ class DeliveryRecord(BaseModel):
 
 
 class DeliveriesReply(BaseModel):
-    """Deliveries, the latest due first."""
+    """A page of deliveries, newest first."""
 
     deliveries: list[DeliveryRecord] = Field(description="The deliveries.")
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last.")
+    next: str | None = Field(description="Address of the next page; null on the last.")

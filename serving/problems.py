@@ -100,6 +100,22 @@ def new_problem(status: int, title: str, detail: str, **more: Any) -> Problem:
     )
 
 
+# pydantic would name a class of this program.
+_WORDS = dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "this is not a JSON object")
+_FLAGS = (
+    (re.compile(r'--map (\w+)="\.\.\."'), r"map=\1=... in the address"),
+    (re.compile(r"--map\b"), "map"),
+    (re.compile(r"--date-format\b"), "date_format"),
+)
+
+
+def _as_parameters(sentence: str) -> str:
+    """Name parameters of the address where a sentence of the readers of files names flags of a command."""
+    for flag, parameter in _FLAGS:
+        sentence = flag.sub(parameter, sentence)
+    return sentence
+
+
 def unexpected() -> Response:
     """Give the response to an error that nobody foresaw: it tells nothing of the inside."""
     return problem_response(unforeseen())
@@ -117,7 +133,7 @@ def problem_of(error: WhyscoreError) -> Problem:
     if error.status >= 500:
         return new_problem(error.status, error.title, error.message)
     place = {"file": error.file, "row": error.row, "column": error.column}
-    return new_problem(error.status, error.title, str(error), **place)
+    return new_problem(error.status, error.title, _as_parameters(str(error)), **place)
 
 
 def http_problem(error: HTTPException) -> Response:
@@ -151,7 +167,10 @@ def _whyscore_error(request: Request, error: Exception) -> Response:
 def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return problem_response(
-        _fields_problem(InputError, [(found["msg"], found["loc"]) for found in error.errors()])
+        _fields_problem(
+            InputError,
+            [(_WORDS.get(found["type"], found["msg"]), found["loc"]) for found in error.errors()],
+        )
     )
 
 
@@ -168,7 +187,7 @@ def _fields_problem(
 
 
 def _field(message: str, place: Sequence[str | int]) -> FieldProblem:
-    detail = whole_text(message[:1].lower() + message[1:]).removeprefix("value error, ")
+    detail = whole_text(_as_parameters(message[:1].lower() + message[1:])).removeprefix("value error, ")
     if place[:1] == ("body",):
         path = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place[1:])
         return FieldProblem(detail=detail, pointer=whole_text(f"#{path}"))

@@ -251,7 +251,7 @@ def _rank(now: Snapshot, wanted: RankingFilter, by: str | None, taxonomy: Taxono
 def _find(now: Snapshot, taxonomy: Taxonomy | None) -> dict[str, Any]:
     found = find_all(now.responses, versions=now.versions)
     codes = sorted({one.code for one in (*found.hotspots, *found.changes, *found.doubtful)})
-    return found.to_dict() | {"labels": labels_of(codes, taxonomy)}
+    return found.to_dict() | {"versions": list(now.versions), "labels": labels_of(codes, taxonomy)}
 
 
 def labels_of(codes: Iterable[str], taxonomy: Taxonomy | None) -> dict[str, str]:

@@ -185,6 +185,8 @@ class TagReply(BaseModel):
 class UpsertReply(BaseModel):
     """What became of the responses; all of them are on disk."""
 
+    model: str = Field(description="The model that tagged them, and its version.")
+    taxonomy_version: int = Field(description="The version of its taxonomy.")
     received: int = Field(description="Rows in the request.")
     replaced: int = Field(description="Rows that a later row of the request with the same id replaced.")
     created: int = Field(description="Responses that the store did not have.")
@@ -289,6 +291,7 @@ class FindingsReply(BaseModel):
         "responses; null where one did."
     )
     notes: list[str] = Field(description="Sentences that belong beside the figures.")
+    versions: list[str] = Field(description="What tagged the comments of the store, as in `/v1/root-causes`.")
     labels: dict[str, str] = Field(description="The label of each code that is found.")
 
 

@@ -265,4 +265,5 @@ class HotspotsReply(BaseModel):
         description="The false discovery rate: about this share of them is expected to be chance."
     )
     hotspots: list[Hotspot] = Field(description="The hotspots, most points first.")
+    versions: list[str] = Field(description="What tagged the comments of the store, as in `/v1/root-causes`.")
     labels: dict[str, str] = Field(description="The label of each code that is found.")

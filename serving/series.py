@@ -90,6 +90,7 @@ def hotspots_of(now: Snapshot, wanted: RankingFilter, q: float, taxonomy: Taxono
     return {
         "q": q,
         "hotspots": [spot.to_dict() for spot in found],
+        "versions": list(now.versions),
         "labels": labels_of(sorted({spot.code for spot in found}), taxonomy),
     }
 

@@ -79,13 +79,21 @@ class Upload:
         return validated(model, parse_json(self.path.read_bytes(), "body"))
 
 
+_FORMS = {
+    "application/x-www-form-urlencoded": ", not a form's, which curl -d names by itself; name it with -H",
+    "multipart/form-data": "; the file itself is the body, in no form (curl --data-binary @FILE)",
+}
+
+
 def require_media_type(media_type: str, accepted: Sequence[str]) -> None:
     """Raise `UnsupportedMediaError` unless a body is of an accepted content type.
 
     A body without one is refused too: any web page may make a browser send that.
     """
     if media_type not in accepted:
-        raise UnsupportedMediaError(f"the Content-Type must be one of {', '.join(accepted)}")
+        one = "" if len(accepted) == 1 else "one of "
+        hint = _FORMS.get(media_type, "")
+        raise UnsupportedMediaError(f"the Content-Type must be {one}{', '.join(accepted)}{hint}")
 
 
 def validated(model: type[Model], body: Any) -> Model:

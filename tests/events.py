@@ -123,6 +123,27 @@ def surveymonkey(score="2", comment="Billed again", modified="2026-03-20T10:00:0
     }
 
 
+def notice(response="987654321", survey="123", event="response_completed"):
+    """Give what SurveyMonkey really sends: names, and nothing of what was said."""
+    return {
+        "name": "Responses",
+        "filter_type": "survey",
+        "filter_id": survey,
+        "event_type": event,
+        "event_id": "10028491",
+        "object_type": "response",
+        "object_id": response,
+        "event_datetime": "2026-03-20T10:00:02.182613+00:00",
+        "resources": {
+            "respondent_id": response,
+            "recipient_id": "777",
+            "collector_id": "111",
+            "survey_id": survey,
+            "user_id": "5",
+        },
+    }
+
+
 def desk(revision=1, score=4, text="Billed", event="rated"):
     ticket = {"id": 77, "rating": {"score": score, "text": text}, "rated_at": "2026-03-20", "teams": ["A"]}
     return {"event": event, "tickets": [ticket | {"revision": revision}]}

@@ -1,7 +1,6 @@
 import asyncio
-import inspect
-import json
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import httpx
 import pytest
 
 from data.settings import Settings
-from serving import key_schemas, loop_schemas, schemas_models
 from serving.api import create_app
 from tests.stubs import StubTagger, tagged
 from whyscore_client import (
@@ -19,10 +17,8 @@ from whyscore_client import (
     JobFailedError,
     ProblemError,
     models,
-    records,
 )
 from whyscore_client.calls import LineSplitter, Retries
-from whyscore_client.records import Record
 
 ITEM = {"response_id": "a/b c", "score": 3, "comment": "Billed\u2028twice", "respondent_id": "ana"}
 
@@ -59,205 +55,6 @@ def synchronous(app, **more):
 
 def asynchronous(app, **more):
     return AsyncClient("http://localhost", transport=httpx.ASGITransport(app), **more)
-
-
-# Against the OpenAPI document.
-
-
-@pytest.fixture(scope="module")
-def document(tmp_path_factory):
-    app = create_app(Settings(home=tmp_path_factory.mktemp("home")), StubTagger())
-    with app.state.service.store:
-        return app.openapi()
-
-
-def exercised(client, file):
-    """Call every method once, with every argument."""
-    wanted = {"segment": "a:b", "since": datetime(2026, 1, 1, tzinfo=UTC), "until": "2026-02-01"}
-    page = {"limit": 2, "cursor": "x"}
-    return {
-        "get_health": client.get_health,
-        "get_readiness": client.get_readiness,
-        "tag": lambda: client.tag([ITEM], "high_recall"),
-        "tag_stream": lambda: list(client.tag_stream([ITEM], "high_recall")),
-        "upsert": lambda: client.upsert([ITEM]),
-        "upsert_file": lambda: client.upsert_file(file, columns={"comment": "Why?"}, date_format="%Y"),
-        "list_responses": lambda: client.list_responses(
-            code="a", polarity="non_positive", status="tagged", order="newest", **wanted, **page
-        ),
-        "get_response": lambda: client.get_response("a/b"),
-        "replace_response": lambda: client.replace_response("a/b", ITEM, if_match="x"),
-        "change_response": lambda: client.change_response("a/b", {"score": None}, if_match="x"),
-        "delete_response": lambda: client.delete_response("a/b"),
-        "erase_respondent": lambda: client.erase_respondent("a/b"),
-        "rank_root_causes": lambda: client.rank_root_causes("region", **wanted),
-        "measure_metric": lambda: client.measure_metric("region", "week", **wanted),
-        "follow_causes": lambda: client.follow_causes("week", ["a", "b"], **wanted),
-        "list_hotspots": lambda: client.list_hotspots(0.2, **wanted),
-        "list_findings": client.list_findings,
-        "list_segments": client.list_segments,
-        "get_taxonomy": client.get_taxonomy,
-        "list_taxonomy_versions": lambda: client.list_taxonomy_versions(**page),
-        "keep_annotations": lambda: client.keep_annotations([{"comment": "x", "codes": []}]),
-        "keep_annotations_file": lambda: client.keep_annotations_file(file.with_suffix(".jsonl")),
-        "list_annotations": lambda: client.list_annotations(**page),
-        "export_annotations": lambda: list(client.export_annotations()),
-        "list_models": lambda: client.list_models(**page),
-        "get_model": lambda: client.get_model(3),
-        "promote_model": lambda: client.promote_model(3),
-        "roll_back_model": client.roll_back_model,
-        "import_file": lambda: client.import_file(file, columns={"comment": "Why?"}, date_format="%Y"),
-        "list_jobs": lambda: client.list_jobs(**page),
-        "get_job": lambda: client.get_job("j"),
-        "cancel_job": lambda: client.cancel_job("j"),
-    }
-
-
-OWN = {"close", "wait", *(name for name in vars(Client) if name.startswith(("iter_", "_")))}
-# The client has no methods of these: for administrators, browsers, survey tools, and closing the loop.
-LEFT_TO_HTTP = {
-    "assignFollowUp",
-    "beginSession",
-    "createKey",
-    "createWebhookSubscription",
-    "deleteWebhookSubscription",
-    "endSession",
-    "getFollowUp",
-    "getFollowUpReport",
-    "getServingModel",
-    "getShadowReport",
-    "listFollowUps",
-    "listKeys",
-    "listWebhookDeliveries",
-    "listWebhookSubscriptions",
-    "moveFollowUp",
-    "noteFollowUp",
-    "receiveWebhook",
-    "redeliverWebhook",
-    "revokeKey",
-    "rotateKey",
-    "tagWithVersion",
-}
-
-
-def test_every_operation_has_a_method_that_sends_what_it_takes(document, tmp_path):
-    sent = []
-
-    def answer(request):
-        request.read()
-        sent.append(request)
-        return httpx.Response(418, json={})
-
-    file = tmp_path / "a.csv.gz"
-    file.write_bytes(b"")
-    (tmp_path / "a.csv.jsonl").write_bytes(b"")
-    client = Client("http://localhost", transport=httpx.MockTransport(answer), retries=Retries(0))
-    calls = exercised(client, file)
-    assert set(calls) == set(vars(Client)) - OWN
-    for call in calls.values():
-        with pytest.raises(ProblemError):
-            call()
-    reached = {operation_of(document, request)["operationId"] for request in sent}
-    every = {one["operationId"] for methods in document["paths"].values() for one in methods.values()}
-    assert reached == every - LEFT_TO_HTTP
-
-
-def operation_of(document, request):
-    """Find the operation of a request, and check that it takes all of it."""
-    path = request.url.raw_path.decode().partition("?")[0]
-    matching = [
-        (template, methods)
-        for template, methods in document["paths"].items()
-        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) and request.method.lower() in methods
-    ]
-    template, methods = min(matching, key=lambda found: found[0].count("{"))
-    operation = methods[request.method.lower()]
-    known = {(one["in"], one["name"].lower()) for one in operation.get("parameters", [])}
-    assert {("query", name) for name in request.url.params} <= known, template
-    for name in ("if-match", "idempotency-key"):
-        assert (name in request.headers) <= (("header", name) in known), template
-        assert (("header", name) in known and name == "idempotency-key") <= (name in request.headers), (
-            template
-        )
-    if request.content:
-        assert request.headers["content-type"] in operation["requestBody"]["content"], template
-    return operation
-
-
-NAMES = {
-    "TaggedRecord": "TaggedResponse",
-    "RankingReply": "Ranking",
-    "RootCausesReply": "RootCauses",
-    "TrendsReply": "Trends",
-    "HotspotsReply": "Hotspots",
-    "FindingsReply": "Findings",
-    "SegmentsReply": "Segments",
-    "TaxonomyReply": "Taxonomy",
-    "ResponsesReply": "ResponsesPage",
-    "AnnotationsReply": "AnnotationsPage",
-    "AnnotationRecord": "Annotation",
-    "TaxonomyVersionsReply": "TaxonomyVersionsPage",
-    "ModelsReply": "ModelsPage",
-    "ChampionReply": "Champion",
-    "JobsReply": "JobsPage",
-    "JobReply": "Job",
-}
-IN_PART = {"RootCause", "Hotspot", "Metric"}  # further fields are kept as they come
-NO_REPLY = {"AnnotationIn", "CodeLabelIn", "ResponseIn", "JobProblem"}
-
-
-KEPT_AS_THEY_COME = {
-    "Change",
-    "Correction",
-    "Impact",
-    "ModelFigure",
-    "RankingCorrection",
-    "SegmentCell",
-    "SegmentCells",
-}
-LEFT_REPLIES = {name for room in (key_schemas, loop_schemas, schemas_models) for name in vars(room)}
-
-
-def test_what_the_client_reads_is_what_the_document_gives(document):
-    schemas, compared = document["components"]["schemas"], set()
-    for name, schema in schemas.items():
-        model = getattr(models, NAMES.get(name, name), getattr(records, name, None))
-        if name.endswith("Request") or name in NO_REPLY or "properties" not in schema:
-            continue
-        if model is None:
-            assert name in KEPT_AS_THEY_COME or name in LEFT_REPLIES, name
-            continue
-        mine = {field.alias or key: field for key, field in model.model_fields.items()}
-        assert mine.keys() <= schema["properties"].keys(), name
-        assert {key for key, field in mine.items() if field.is_required()} <= set(
-            schema.get("required", [])
-        ), name
-        if name not in IN_PART:
-            assert schema["properties"].keys() == mine.keys(), name
-        for key, field in mine.items():
-            shown = json.dumps(schema["properties"][key])
-            assert ('"null"' in shown) <= (type(None) in getattr(field.annotation, "__args__", ())), (
-                name,
-                key,
-            )
-        compared.add(model)
-    own = {
-        one
-        for one in vars(models).values()
-        if isinstance(one, type) and issubclass(one, Record) and one.__module__ == models.__name__
-    }
-    assert own <= compared
-
-
-def test_both_clients_have_the_same_methods():
-    def signatures(client):
-        return {
-            name: list(inspect.signature(method).parameters)
-            for name, method in vars(client).items()
-            if callable(method) and not name.startswith("_")
-        }
-
-    assert signatures(Client) == signatures(AsyncClient)
 
 
 # Against the service.
@@ -347,6 +144,71 @@ def test_the_asynchronous_client_does_the_same(app, tmp_path):
     asyncio.run(go())
 
 
+ANSWERS = [
+    {"response_id": f"r{i}", "score": score, "comment": "Billed", "respondent_id": "ana", "responded_at": at}
+    for i, (score, at) in enumerate([(2, datetime.now(UTC).isoformat()), (9, datetime.now(UTC).isoformat())])
+]
+
+
+def test_follow_ups_webhooks_and_keys_go_through_the_client(app):
+    with synchronous(app) as client:
+        made = client.create_webhook_subscription("https://example.com/in", ["follow_up.opened"], "crm")
+        assert made.secret.startswith("whsec_")
+        client.upsert(ANSWERS)
+        contact, thank = sorted(client.iter_follow_ups(limit=1), key=lambda one: one.kind)
+        assert (contact.kind, contact.owner, thank.kind) == ("contact", "manager", "thank")
+        client.assign_follow_up(contact.follow_up_id, "ben", "ana")
+        client.note_follow_up(contact.follow_up_id, "Called", "ben")
+        done = client.move_follow_up(contact.follow_up_id, "resolved", "ben", outcome="recovered")
+        assert (done.state, done.outcome) == ("resolved", "recovered")
+        history = client.get_follow_up(contact.follow_up_id).history
+        assert [one.action for one in history] == ["opened", "assigned", "noted", "resolved"]
+        assert client.get_follow_up_report().level == 0.95
+        assert [one.subscription_id for one in client.list_webhook_subscriptions().subscriptions] == [
+            made.subscription_id
+        ]
+        first = client.list_webhook_deliveries(limit=1)
+        assert first.next
+        every = list(client.iter_webhook_deliveries("pending"))
+        assert len(every) == 2
+        assert client.list_webhook_deliveries(cursor=first.next_cursor).deliveries == [
+            one for one in every if one.delivery_id != first.deliveries[0].delivery_id
+        ]
+        assert client.redeliver_webhook(every[0].delivery_id).attempts == 0
+        client.delete_webhook_subscription(made.subscription_id)
+        assert list(client.iter_webhook_deliveries()) == []
+        key = client.create_key("ops", ["admin"], rate="100/minute")
+        with pytest.raises(ProblemError) as caught:
+            client.list_keys()
+        assert caught.value.status == 401
+    with synchronous(app, api_key=key.key) as client:
+        again = client.rotate_key(key.key_id)
+        assert again.key != key.key
+        assert [one.name for one in client.list_keys().keys] == ["ops"]
+        assert client.revoke_key(key.key_id).keys[0].status == "revoked"
+
+
+def test_the_asynchronous_client_closes_the_loop_too(app):
+    async def go():
+        async with asynchronous(app) as client:
+            await client.upsert(ANSWERS)
+            found = [one async for one in client.iter_follow_ups(kind="contact")]
+            moved = await client.move_follow_up(found[0].follow_up_id, "acknowledged", "ana")
+            assert moved.state == "acknowledged"
+            assert (await client.get_serving_model()).model == "stub/1"
+            assert (await client.get_shadow_report()).challenger is None
+            assert (await client.tag([ITEM], model="stub/1")).model == "stub/1"
+            with pytest.raises(ProblemError):
+                await client.tag_with_version(7, [ITEM])
+            masked = [{"response_id": "m", "comment": "Billed to jo@x.org", "respondent_id": "jo@x.org"}]
+            await client.upsert(masked, mask=["email"])
+            kept = await client.get_response("m")
+            assert kept.comment == "Billed to [email]"
+            assert kept.respondent_id.startswith("person-")
+
+    asyncio.run(go())
+
+
 def test_what_a_client_reads_it_can_send_back(app):
     with synchronous(app) as client:
         app.state.service.store.upsert([tagged("r1", segments={"region": "North"})])
@@ -375,7 +237,7 @@ def faulty(answers, seen):
 
 def kept(created=1):
     names = models.UpsertReply.model_fields
-    return httpx.Response(200, json=dict.fromkeys(names, 0) | {"created": created})
+    return httpx.Response(200, json=dict.fromkeys(names, 0) | {"created": created, "model": "m/1"})
 
 
 def test_a_server_that_is_busy_is_asked_again_with_the_same_key():
@@ -397,6 +259,20 @@ def test_a_server_that_is_busy_is_asked_again_with_the_same_key():
     assert 1 <= waits[2] <= 2
     assert len({request.headers["idempotency-key"] for request in seen}) == 1
     assert len({request.content for request in seen}) == 1
+
+
+@pytest.mark.parametrize(("error", "sent"), [(httpx.ReadTimeout, 1), (httpx.ConnectError, 2)])
+def test_what_does_harm_twice_is_sent_again_only_if_it_never_arrived(error, sent):
+    key = {"key_id": "k", "name": "crm", "scopes": ["read"], "status": "good", "rate": None, "key": "wsk"}
+    moments = dict.fromkeys(["expires_at", "revoked_at", "previous_until", "last_used_at"])
+    made = httpx.Response(200, json=key | moments | {"created_at": "2026-04-01T00:00:00+00:00"})
+    for call in (lambda c: c.create_key("crm", ["read"]), lambda c: c.note_follow_up("f", "Called", "ana")):
+        client, _ = faulty([error("no"), made], seen := [])
+        with suppress(ConnectionFailedError, ValueError):
+            call(client)
+        assert len(seen) == sent
+    client, _ = faulty([httpx.Response(429), made], [])
+    assert client.create_key("crm", ["read"]).key == "wsk"
 
 
 def test_waits_grow_to_a_bound_and_end(tmp_path):

@@ -53,7 +53,14 @@ def test_each_source_sends_a_response(service):
     ]:
         answer = events.send(service, source, event)
         assert answer.status_code == 200, answer.text
-        assert answer.json() == {"received": 1, "created": 1, "updated": 0, "unchanged": 0, "stale": 0}
+        assert answer.json() == {
+            "received": 1,
+            "created": 1,
+            "updated": 0,
+            "unchanged": 0,
+            "stale": 0,
+            "named": 0,
+        }
     rows = {key: (r.score, r.comment, r.respondent_id, r.segments) for key, r in stored(service).items()}
     assert rows == {
         "delighted:5435": (3, "Billed twice", "5975", {"region": "North", "vip": "true"}),
@@ -138,6 +145,14 @@ def shared_events(tmp_path_factory, shared_store):
         return read_connectors(path, dict(os.environ)), shared_store
 
 
+def test_a_form_without_answers_is_a_response_without_any(service):
+    event = events.typeform()
+    del event["form_response"]["answers"]
+    assert events.send(service, "shop-form", event).json()["created"] == 1
+    (row,) = stored(service).values()
+    assert (row.score, row.comment, row.respondent_id) == (None, None, "c-17")
+
+
 def test_two_versions_in_one_event_leave_the_later_one(service):
     event = events.desk(revision=5, text="Billed late")
     event["tickets"] += events.desk(revision=4, text="Billed early")["tickets"]
@@ -177,7 +192,7 @@ def test_events_of_other_kinds_are_accepted_and_left(quiet, source, event):
         ("delighted", events.delighted(updated_at="secret"), "'event_data.updated_at' is not a number"),
         ("shop-form", events.typeform(submitted_at="secret"), "'form_response.submitted_at' is not"),
         ("asknicely", events.asknicely(count="secret"), "'count' is not a number"),
-        ("surveymonkey", {"event_type": "response_completed", "object_id": "1"}, "does not hold it"),
+        ("surveymonkey", events.notice(), "does not hold it; give the source an 'access_token_env'"),
         ("desk", {"event": "rated"}, "there is no list at 'tickets'"),
         ("desk", events.desk(revision="secret"), "'revision' is neither"),
     ],

@@ -127,6 +127,27 @@ def test_a_history_opens_nothing_and_the_report_is_there(service):
     assert report["notes"]
 
 
+def test_whether_the_next_score_rose_is_told_over_http_and_by_the_command(tmp_path, whyscore):
+    moment = datetime.now(UTC)
+    with served(tmp_path / "home") as client:
+        for who, spoken, next_score in (("ana", True, 9), ("ben", False, 3)):
+            answer = {"respondent_id": who, "comment": "Billed"}
+            first = {"response_id": f"{who}1", "score": 2, "responded_at": moment.isoformat()}
+            client.post("/v1/responses", json={"responses": [answer | first]})
+            if spoken:
+                ends = {"state": "resolved", "actor": "eve", "outcome": "recovered"}
+                key = follow_up_id(f"{who}1", "contact")
+                assert client.post(f"/v1/follow-ups/{key}/transitions", json=ends).status_code == 200
+            later = {"response_id": f"{who}2", "score": next_score}
+            later["responded_at"] = (moment + timedelta(days=1)).isoformat()
+            client.post("/v1/responses", json={"responses": [answer | later]})
+        report = client.get("/v1/follow-up-report").json()
+    assert (report["followed"]["n"], report["followed"]["change"]) == (1, 7)
+    assert (report["not_followed"]["n"], report["not_followed"]["change"]) == (1, 1)
+    code, out, _ = whyscore("follow-ups", "report", "--json")
+    assert (code, json.loads(out)) == (0, report)
+
+
 def test_a_response_and_its_follow_up_are_written_both_or_neither(service, monkeypatch):
     loop = service.app.state.loop
     monkeypatch.setattr(loop.follow_ups, "_announce", lambda *_: 1 / 0)

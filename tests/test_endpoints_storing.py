@@ -14,6 +14,8 @@ def test_responses_are_stored_when_the_answer_comes(client):
     answer = client.post("/v1/responses", json={"responses": items})
     assert answer.status_code == 200
     assert answer.json() == {
+        "model": "stub/1",
+        "taxonomy_version": 3,
         "received": 3,
         "replaced": 0,
         "created": 3,

@@ -1,8 +1,10 @@
 import gzip
 import json
+import time
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 
 from data.annotations import Annotation, comment_id
 from data.audits import (
@@ -63,6 +65,67 @@ def test_what_was_written_in_follow_ups_goes_too(tmp_path):
         with store_of(client).reading() as connection:
             assert client.app.state.loop.follow_ups.trail.verify(connection).fault is None
         assert client.post("/v1/responses", json={"responses": [item]}).json()["erased"] == 1
+
+
+def test_nothing_of_the_erased_is_left_in_any_table(tmp_path):
+    key = {"idempotency-key": "k1"}
+    item = {"response_id": "r1", "score": 2, "comment": f"Billed {SECRET}", "respondent_id": "ana.secret"}
+    item |= {"responded_at": datetime.now(UTC).isoformat(), "region": "secret-north"}
+    with served(tmp_path, webhook_allow_private=True) as client:
+        hook = {"url": "http://127.0.0.1:9/in", "events": ["response.tagged", "follow_up.opened"]}
+        assert client.post("/v1/webhook-subscriptions", json=hook).status_code == 200
+        client.post("/v1/responses", json={"responses": [item]}, headers=key)
+        other = item | {"response_id": "r2", "respondent_id": "ben", "comment": "Billed", "region": "South"}
+        client.post("/v1/responses", json={"responses": [other]})
+        label = {"response_id": "r1", "comment": item["comment"], "codes": []}
+        client.post("/v1/annotations", json={"annotations": [label]}, headers={"idempotency-key": "k2"})
+        about = {one["response_id"]: one for one in client.get("/v1/follow-ups").json()["follow_ups"]}
+        client.post(
+            f"/v1/follow-ups/{about['r1']['follow_up_id']}/notes", json={"text": SECRET, "actor": "b"}
+        )
+        assert "secret" in everything(client)
+        file = f"response_id,score,comment,respondent_id\nr1,2,Billed {SECRET},ana.secret\nr3,2,Billed,ben\n"
+        client.delete("/v1/respondents/ana.secret")
+        sent = client.post(
+            "/v1/jobs", content=file, headers={"content-type": "text/csv", "idempotency-key": "k3"}
+        )
+        assert ended(client, sent.json()["job_id"])["counts"]["erased"] == 1
+        assert "secret" not in everything(client)
+        assert b"secret" not in b"".join(f.read_bytes() for f in (tmp_path / "jobs").iterdir())
+        told = {json.loads(row)["data"]["response_id"] for row in messages(client)}
+        assert told == {"r2", "r3"}
+        left = {one["response_id"]: one for one in client.get("/v1/follow-ups").json()["follow_ups"]}
+        assert (left["r1"]["state"], left["r1"]["outcome"]) == ("closed", "no_action")
+        assert left["r2"]["state"] == "open"
+        history = client.get(f"/v1/follow-ups/{left['r1']['follow_up_id']}").json()["history"]
+        assert [one["action"] for one in history] == ["opened", "noted", "response deleted"]
+        with store_of(client).reading() as connection:
+            assert client.app.state.loop.follow_ups.trail.verify(connection).fault is None
+        again = client.post("/v1/responses", json={"responses": [item]}, headers=key)
+        assert again.headers["idempotency-replayed"] == "true"  # and stores nothing
+        assert "secret" not in everything(client) + again.text
+
+
+def everything(client):
+    with store_of(client).reading() as connection:
+        tables = sa.inspect(connection).get_table_names()
+        return str(
+            [[tuple(row) for row in connection.execute(sa.text(f"SELECT * FROM {one}"))] for one in tables]
+        )
+
+
+def messages(client):
+    with store_of(client).reading() as connection:
+        return list(connection.scalars(sa.text("SELECT body FROM webhook_messages")))
+
+
+def ended(client, job_id):
+    for _ in range(600):
+        job = client.get(f"/v1/jobs/{job_id}").json()
+        if job["state"] in ("done", "failed"):
+            return job
+        time.sleep(0.05)
+    raise AssertionError("the job did not end")
 
 
 def line(name, comment="Billed"):

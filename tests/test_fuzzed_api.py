@@ -89,6 +89,7 @@ OPERATIONS = [
     "moveFollowUp",
     "assignFollowUp",
     "noteFollowUp",
+    "checkWebhook",
     "receiveWebhook",
     "listWebhookSubscriptions",
     "createWebhookSubscription",

@@ -68,6 +68,7 @@ def test_every_operation_of_the_contract_is_there(document):
         ("post", "/v1/follow-ups/{follow_up_id}/assignment"),
         ("post", "/v1/follow-ups/{follow_up_id}/notes"),
         ("post", "/v1/webhooks/{source}"),
+        ("get", "/v1/webhooks/{source}"),
         ("get", "/v1/webhook-subscriptions"),
         ("post", "/v1/webhook-subscriptions"),
         ("delete", "/v1/webhook-subscriptions/{subscription_id}"),

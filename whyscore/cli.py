@@ -144,6 +144,7 @@ def tag(
 ) -> None:
     """Tag the comments of a file with reason codes."""
     from data.personal_data import parse_kinds
+    from data.pseudonyms import Pseudonyms
     from data.scale import scale_named
     from model.operating_points import point_named
     from serving.batch import ReadOptions, tag_file
@@ -151,7 +152,9 @@ def tag(
 
     settings = read_settings()
     kinds = parse_kinds([*settings.mask_kinds, *parts_of(masked)])
-    options = ReadOptions(scale_named(scale or settings.scale), parse_mapping(columns), date_format, kinds)
+    naming = Pseudonyms(settings.home / "erasure.key").of
+    form = scale_named(scale or settings.scale)
+    options = ReadOptions(form, parse_mapping(columns), date_format, kinds, naming)
     point = point_named(operating_point)
     tagger = load_tagger(model, settings).at(point)
     with progress_bar("Tagging") as tell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -24,12 +25,17 @@ def erase(
     as_json: AsJson = False,
 ) -> None:
     """Erase a respondent's answers, and refuse them from now on."""
+    from data.audit_trail import AuditTrail, read_trail_key
     from data.erasure import erase_respondent
+    from data.follow_ups import FollowUps
     from data.store import Store
 
     settings = read_settings()
     files = [*(audit or ()), *(annotations or ())]
+    trail = AuditTrail(read_trail_key(settings.audit_key or settings.home / "audit.key"))
     with Store.open(settings.store, erasure_key=settings.home / "erasure.key") as store:
+        follow_ups = FollowUps(store, trail)
+        store.on_delete(lambda connection, ids: follow_ups.drop(connection, ids, datetime.now(UTC)))
         counts = erase_respondent(respondent, store, settings.home, files)
     if as_json:
         print_json(asdict(counts))

@@ -178,7 +178,9 @@ def run_retagging(model: str | None, as_json: bool, settings: Settings) -> None:
     from serving.tagging import load_tagger
 
     tagger = load_tagger(model, settings)
-    with Store.open(settings.store, mask=settings.mask_kinds) as store, progress_bar("Tagging again") as tell:
+    key = settings.home / "erasure.key"
+    store = Store.open(settings.store, mask=settings.mask_kinds, erasure_key=key)
+    with store, progress_bar("Tagging again") as tell:
         total = store.count()
         written = retag(store, tagger, lambda done: tell(done, total, ""))
     if as_json:

@@ -19,7 +19,6 @@ from whyscore_client.calls import (
     as_async,
     get,
     lines_of,
-    new_key,
     outcome,
     reply_as,
     segment,
@@ -28,12 +27,24 @@ from whyscore_client.calls import (
     split_async,
 )
 from whyscore_client.errors import ConnectionFailedError, JobFailedError, problem_in
-from whyscore_client.filters import Filter, Item, Items, ResponseFilter, file_options, record_of
+from whyscore_client.filters import (
+    Filter,
+    Item,
+    Items,
+    ResponseFilter,
+    file_options,
+    record_of,
+    tag_request,
+)
+from whyscore_client.follow_ups import AsyncFollowUpMethods
+from whyscore_client.keys import AsyncKeyMethods
+from whyscore_client.model_versions import AsyncModelMethods
+from whyscore_client.webhooks import AsyncWebhookMethods
 
 Reply = TypeVar("Reply")
 
 
-class AsyncClient:
+class AsyncClient(AsyncFollowUpMethods, AsyncKeyMethods, AsyncModelMethods, AsyncWebhookMethods):
     """An asynchronous client of Whyscore's HTTP API.
 
     Parameters
@@ -91,7 +102,7 @@ class AsyncClient:
                 )
             except httpx.TransportError as error:
                 response = error
-            found = outcome(response, number, self._retries)
+            found = outcome(response, number, self._retries, once=call.once)
             if found is None:
                 return call.read(response)
             if isinstance(found, Exception):
@@ -100,13 +111,17 @@ class AsyncClient:
             number += 1
 
     async def tag_stream(
-        self, responses: Iterable[Item] | AsyncIterable[Item], operating_point: m.OperatingPoint = "balanced"
+        self,
+        responses: Iterable[Item] | AsyncIterable[Item],
+        operating_point: m.OperatingPoint = "balanced",
+        *,
+        mask: Sequence[str] = (),
     ) -> AsyncIterator[m.TaggedResponse | m.LineError]:
         """Tag responses without storing them, in order; any number of them. It is not sent again."""
         async with self._lines(
             "POST",
             "/v1/tag/stream",
-            params={"operating_point": operating_point},
+            params={"operating_point": operating_point, "mask": list(mask)},
             headers={"Content-Type": NDJSON},
             content=lines_of(responses),
         ) as lines:
@@ -148,29 +163,38 @@ class AsyncClient:
         reply: m.Readiness = await self._send(get("/readyz", m.Readiness))
         return reply
 
-    async def tag(self, responses: Items, operating_point: m.OperatingPoint = "balanced") -> m.TagReply:
-        """Tag up to 1,000 responses without storing them."""
-        reply: m.TagReply = await self._send(
-            send_json(
-                "POST", "/v1/tag", {"responses": responses, "operating_point": operating_point}, m.TagReply
-            )
-        )
+    async def tag(
+        self,
+        responses: Items,
+        operating_point: m.OperatingPoint = "balanced",
+        *,
+        model: str | None = None,
+        mask: Sequence[str] = (),
+    ) -> m.TagReply:
+        """Tag up to 1,000 responses without storing them; `model` pins one, such as ``reason-codes/7``."""
+        body = tag_request(responses, operating_point, mask) | ({} if model is None else {"model": model})
+        reply: m.TagReply = await self._send(send_json("POST", "/v1/tag", body, m.TagReply))
         return reply
 
-    async def upsert(self, responses: Items) -> m.UpsertReply:
+    async def upsert(self, responses: Items, *, mask: Sequence[str] = ()) -> m.UpsertReply:
         """Tag responses and store them, each with a ``response_id``."""
+        body = {"responses": responses, "mask": mask}
         reply: m.UpsertReply = await self._send(
-            send_json("POST", "/v1/responses", {"responses": responses}, m.UpsertReply, keyed=True)
+            send_json("POST", "/v1/responses", body, m.UpsertReply, keyed=True)
         )
         return reply
 
     async def upsert_file(
-        self, file: str | Path, *, columns: Mapping[str, str] | None = None, date_format: str | None = None
+        self,
+        file: str | Path,
+        *,
+        columns: Mapping[str, str] | None = None,
+        date_format: str | None = None,
+        mask: Sequence[str] = (),
     ) -> m.UpsertReply:
         """Tag and store the responses of a file that fits a request; `import_file` takes larger ones."""
-        reply: m.UpsertReply = await self._send(
-            send_file("/v1/responses", file, m.UpsertReply, file_options(columns, date_format))
-        )
+        options = file_options(columns, date_format, mask)
+        reply: m.UpsertReply = await self._send(send_file("/v1/responses", file, m.UpsertReply, options))
         return reply
 
     async def list_responses(self, **wanted: Unpack[ResponseFilter]) -> m.ResponsesPage:
@@ -287,37 +311,17 @@ class AsyncClient:
         )
         return reply
 
-    async def list_models(self, limit: int | None = None, cursor: str | None = None) -> m.ModelsPage:
-        """Give a page of the versions of the model."""
-        reply: m.ModelsPage = await self._send(get("/v1/models", m.ModelsPage, limit=limit, cursor=cursor))
-        return reply
-
-    async def get_model(self, version: int) -> m.ModelVersion:
-        """Give a version of the model."""
-        reply: m.ModelVersion = await self._send(get(f"/v1/models/{version}", m.ModelVersion))
-        return reply
-
-    async def promote_model(self, version: int) -> m.Champion:
-        """Make a version the champion."""
-        reply: m.Champion = await self._send(
-            Call("POST", f"/v1/models/{version}/promote", reply_as(m.Champion), headers=new_key())
-        )
-        return reply
-
-    async def roll_back_model(self) -> m.Champion:
-        """Make the champion before the present one the champion again."""
-        reply: m.Champion = await self._send(
-            Call("POST", "/v1/models/rollback", reply_as(m.Champion), headers=new_key())
-        )
-        return reply
-
     async def import_file(
-        self, file: str | Path, *, columns: Mapping[str, str] | None = None, date_format: str | None = None
+        self,
+        file: str | Path,
+        *,
+        columns: Mapping[str, str] | None = None,
+        date_format: str | None = None,
+        mask: Sequence[str] = (),
     ) -> m.Job:
         """Import a large file as a job; `wait` waits for its end."""
-        reply: m.Job = await self._send(
-            send_file("/v1/jobs", file, m.Job, file_options(columns, date_format))
-        )
+        options = file_options(columns, date_format, mask)
+        reply: m.Job = await self._send(send_file("/v1/jobs", file, m.Job, options))
         return reply
 
     async def list_jobs(self, limit: int | None = None, cursor: str | None = None) -> m.JobsPage:
@@ -365,16 +369,6 @@ class AsyncClient:
             if page.next_cursor is None:
                 return
             page = await self.list_taxonomy_versions(cursor=page.next_cursor)
-
-    async def iter_models(self) -> AsyncIterator[m.ModelVersion]:
-        """Yield the versions of the model, newest first."""
-        page = await self.list_models()
-        while True:
-            for one in page.models:
-                yield one
-            if page.next_cursor is None:
-                return
-            page = await self.list_models(cursor=page.next_cursor)
 
     async def iter_jobs(self) -> AsyncIterator[m.Job]:
         """Yield all jobs, newest first."""

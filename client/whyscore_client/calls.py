@@ -42,6 +42,8 @@ class Call(Generic[Reply]):
     ----------
     content
         Makes the body anew each time the request is sent.
+    once
+        Whether doing it twice does harm: then it is not sent again where it may have arrived.
     """
 
     method: str
@@ -50,6 +52,7 @@ class Call(Generic[Reply]):
     params: Query = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     content: Callable[[], bytes | Iterator[bytes]] | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def retry_after(response: httpx.Response) -> float | None:
 
 
 def outcome(
-    response: httpx.Response | httpx.TransportError, number: int, retries: Retries
+    response: httpx.Response | httpx.TransportError, number: int, retries: Retries, *, once: bool = False
 ) -> float | None | Exception:
     """Say what to do about an answer.
 
@@ -99,7 +102,9 @@ def outcome(
         The seconds to wait before sending the request again; None where the answer is good; what to raise.
     """
     if isinstance(response, httpx.TransportError):
-        if number < retries.most and not isinstance(response, httpx.UnsupportedProtocol):
+        unsent = isinstance(response, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+        good = unsent or not (once or isinstance(response, httpx.UnsupportedProtocol))
+        if number < retries.most and good:
             return retries.wait(number, None)
         return ConnectionFailedError(f"the server cannot be reached ({type(response).__name__})")
     if response.is_success:
@@ -134,13 +139,20 @@ def query(params: Query) -> dict[str, Any]:
 
 
 def send_json(
-    method: str, path: str, body: Any, model: type[BaseModel], *, keyed: bool = False, **headers: str | None
+    method: str,
+    path: str,
+    body: Any,
+    model: type[BaseModel],
+    *,
+    keyed: bool = False,
+    once: bool = False,
+    **headers: str | None,
 ) -> Call[Any]:
     """Make a request with a body of JSON; `keyed` gives it an Idempotency-Key."""
     content = json.dumps(plain(body), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
     given = {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
     more = {"Content-Type": "application/json", **given, **(new_key() if keyed else {})}
-    return Call(method, path, reply_as(model), headers=more, content=lambda: content)
+    return Call(method, path, reply_as(model), headers=more, content=lambda: content, once=once)
 
 
 def send_file(path: str, file: str | Path, model: type[BaseModel], params: Query) -> Call[Any]:

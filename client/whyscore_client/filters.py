@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 from pydantic import BaseModel
 
 from whyscore_client import models as m
+from whyscore_client import service_models as s
 
 Item = Mapping[str, Any] | BaseModel
 Items = Sequence[Item]
@@ -34,10 +35,29 @@ class ResponseFilter(Filter, total=False):
     cursor: str | None
 
 
-def file_options(columns: Mapping[str, str] | None, date_format: str | None) -> dict[str, Any]:
+class FollowUpFilter(TypedDict, total=False):
+    """Which follow-ups, and which page of them."""
+
+    state: s.FollowUpState | None
+    kind: s.FollowUpKind | None
+    owner: str | None
+    response_id: str | None
+    overdue: bool | None
+    limit: int | None
+    cursor: str | None
+
+
+def tag_request(responses: Items, operating_point: m.OperatingPoint, mask: Sequence[str]) -> dict[str, Any]:
+    """Give the body of a request for tags."""
+    return {"responses": responses, "operating_point": operating_point, "mask": mask}
+
+
+def file_options(
+    columns: Mapping[str, str] | None, date_format: str | None, mask: Sequence[str]
+) -> dict[str, Any]:
     """Give how to read a file as parameters."""
     pairs = tuple(f"{name}={column}" for name, column in (columns or {}).items())
-    return {"map": pairs, "date_format": date_format}
+    return {"map": pairs, "date_format": date_format, "mask": tuple(mask)}
 
 
 def record_of(line: bytes) -> m.TaggedResponse | m.LineError:

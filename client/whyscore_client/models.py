@@ -76,8 +76,10 @@ class TagReply(Record):
 
 
 class UpsertReply(Record):
-    """What became of responses."""
+    """What became of responses, and the model that tagged them."""
 
+    model: str
+    taxonomy_version: int
     received: int
     replaced: int
     created: int
@@ -229,6 +231,7 @@ class Hotspots(Record):
 
     q: float
     hotspots: list[Hotspot]
+    versions: list[str]
     labels: dict[str, str]
 
 
@@ -241,6 +244,7 @@ class Findings(Record):
     doubtful: list[dict[str, Any]]
     notes: list[str]
     refused: str | None
+    versions: list[str]
     labels: dict[str, str]
 
 
@@ -326,31 +330,6 @@ class AnnotationsPage(Page):
     """A page of annotations."""
 
     annotations: list[Annotation]
-
-
-class ModelVersion(Record):
-    """A version of the model."""
-
-    version: int
-    name: str
-    champion: bool
-    created_at: datetime
-    run_id: str
-    metrics: dict[str, float]
-    params: dict[str, str]
-
-
-class ModelsPage(Page):
-    """A page of the model's versions."""
-
-    models: list[ModelVersion]
-
-
-class Champion(Record):
-    """A change of champion."""
-
-    champion: int
-    before: int | None
 
 
 class Job(Record):

@@ -19,7 +19,6 @@ from whyscore_client.calls import (
     Retries,
     as_line,
     get,
-    new_key,
     outcome,
     reply_as,
     segment,
@@ -27,12 +26,24 @@ from whyscore_client.calls import (
     send_json,
 )
 from whyscore_client.errors import ConnectionFailedError, JobFailedError, problem_in
-from whyscore_client.filters import Filter, Item, Items, ResponseFilter, file_options, record_of
+from whyscore_client.filters import (
+    Filter,
+    Item,
+    Items,
+    ResponseFilter,
+    file_options,
+    record_of,
+    tag_request,
+)
+from whyscore_client.follow_ups import FollowUpMethods
+from whyscore_client.keys import KeyMethods
+from whyscore_client.model_versions import ModelMethods
+from whyscore_client.webhooks import WebhookMethods
 
 Reply = TypeVar("Reply")
 
 
-class Client:
+class Client(FollowUpMethods, KeyMethods, ModelMethods, WebhookMethods):
     """A client of Whyscore's HTTP API.
 
     Parameters
@@ -88,7 +99,7 @@ class Client:
                 )
             except httpx.TransportError as error:
                 response = error
-            found = outcome(response, number, self._retries)
+            found = outcome(response, number, self._retries, once=call.once)
             if found is None:
                 return call.read(response)
             if isinstance(found, Exception):
@@ -97,13 +108,17 @@ class Client:
             number += 1
 
     def tag_stream(
-        self, responses: Iterable[Item], operating_point: m.OperatingPoint = "balanced"
+        self,
+        responses: Iterable[Item],
+        operating_point: m.OperatingPoint = "balanced",
+        *,
+        mask: Sequence[str] = (),
     ) -> Iterator[m.TaggedResponse | m.LineError]:
         """Tag responses without storing them, in order; any number of them. It is not sent again."""
         with self._lines(
             "POST",
             "/v1/tag/stream",
-            params={"operating_point": operating_point},
+            params={"operating_point": operating_point, "mask": list(mask)},
             headers={"Content-Type": NDJSON},
             content=(as_line(one) for one in responses),
         ) as lines:
@@ -145,29 +160,36 @@ class Client:
         reply: m.Readiness = self._send(get("/readyz", m.Readiness))
         return reply
 
-    def tag(self, responses: Items, operating_point: m.OperatingPoint = "balanced") -> m.TagReply:
-        """Tag up to 1,000 responses without storing them."""
-        reply: m.TagReply = self._send(
-            send_json(
-                "POST", "/v1/tag", {"responses": responses, "operating_point": operating_point}, m.TagReply
-            )
-        )
+    def tag(
+        self,
+        responses: Items,
+        operating_point: m.OperatingPoint = "balanced",
+        *,
+        model: str | None = None,
+        mask: Sequence[str] = (),
+    ) -> m.TagReply:
+        """Tag up to 1,000 responses without storing them; `model` pins one, such as ``reason-codes/7``."""
+        body = tag_request(responses, operating_point, mask) | ({} if model is None else {"model": model})
+        reply: m.TagReply = self._send(send_json("POST", "/v1/tag", body, m.TagReply))
         return reply
 
-    def upsert(self, responses: Items) -> m.UpsertReply:
+    def upsert(self, responses: Items, *, mask: Sequence[str] = ()) -> m.UpsertReply:
         """Tag responses and store them, each with a ``response_id``."""
-        reply: m.UpsertReply = self._send(
-            send_json("POST", "/v1/responses", {"responses": responses}, m.UpsertReply, keyed=True)
-        )
+        body = {"responses": responses, "mask": mask}
+        reply: m.UpsertReply = self._send(send_json("POST", "/v1/responses", body, m.UpsertReply, keyed=True))
         return reply
 
     def upsert_file(
-        self, file: str | Path, *, columns: Mapping[str, str] | None = None, date_format: str | None = None
+        self,
+        file: str | Path,
+        *,
+        columns: Mapping[str, str] | None = None,
+        date_format: str | None = None,
+        mask: Sequence[str] = (),
     ) -> m.UpsertReply:
         """Tag and store the responses of a file that fits a request; `import_file` takes larger ones."""
-        reply: m.UpsertReply = self._send(
-            send_file("/v1/responses", file, m.UpsertReply, file_options(columns, date_format))
-        )
+        options = file_options(columns, date_format, mask)
+        reply: m.UpsertReply = self._send(send_file("/v1/responses", file, m.UpsertReply, options))
         return reply
 
     def list_responses(self, **wanted: Unpack[ResponseFilter]) -> m.ResponsesPage:
@@ -280,35 +302,17 @@ class Client:
         )
         return reply
 
-    def list_models(self, limit: int | None = None, cursor: str | None = None) -> m.ModelsPage:
-        """Give a page of the versions of the model."""
-        reply: m.ModelsPage = self._send(get("/v1/models", m.ModelsPage, limit=limit, cursor=cursor))
-        return reply
-
-    def get_model(self, version: int) -> m.ModelVersion:
-        """Give a version of the model."""
-        reply: m.ModelVersion = self._send(get(f"/v1/models/{version}", m.ModelVersion))
-        return reply
-
-    def promote_model(self, version: int) -> m.Champion:
-        """Make a version the champion."""
-        reply: m.Champion = self._send(
-            Call("POST", f"/v1/models/{version}/promote", reply_as(m.Champion), headers=new_key())
-        )
-        return reply
-
-    def roll_back_model(self) -> m.Champion:
-        """Make the champion before the present one the champion again."""
-        reply: m.Champion = self._send(
-            Call("POST", "/v1/models/rollback", reply_as(m.Champion), headers=new_key())
-        )
-        return reply
-
     def import_file(
-        self, file: str | Path, *, columns: Mapping[str, str] | None = None, date_format: str | None = None
+        self,
+        file: str | Path,
+        *,
+        columns: Mapping[str, str] | None = None,
+        date_format: str | None = None,
+        mask: Sequence[str] = (),
     ) -> m.Job:
         """Import a large file as a job; `wait` waits for its end."""
-        reply: m.Job = self._send(send_file("/v1/jobs", file, m.Job, file_options(columns, date_format)))
+        options = file_options(columns, date_format, mask)
+        reply: m.Job = self._send(send_file("/v1/jobs", file, m.Job, options))
         return reply
 
     def list_jobs(self, limit: int | None = None, cursor: str | None = None) -> m.JobsPage:
@@ -353,15 +357,6 @@ class Client:
             if page.next_cursor is None:
                 return
             page = self.list_taxonomy_versions(cursor=page.next_cursor)
-
-    def iter_models(self) -> Iterator[m.ModelVersion]:
-        """Yield the versions of the model, newest first."""
-        page = self.list_models()
-        while True:
-            yield from page.models
-            if page.next_cursor is None:
-                return
-            page = self.list_models(cursor=page.next_cursor)
 
     def iter_jobs(self) -> Iterator[m.Job]:
         """Yield all jobs, newest first."""

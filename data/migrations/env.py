@@ -9,6 +9,7 @@ from data import (  # noqa: F401
     follow_up_schema,
     key_schema,
     service_schema,
+    source_notices,
     source_versions,
     webhook_schema,
 )

@@ -58,6 +58,24 @@ class Connector(Part, ABC):
         """Give the key that it signs with."""
         return secret.encode()
 
+    def named(self, payload: Any) -> tuple[str, str] | None:
+        """Give the survey and the response that an event only names; None where it holds what it tells.
+
+        Raises
+        ------
+        InputError
+            If it names one, and not as it should.
+        """
+        return None
+
+    def token_env(self) -> str | None:
+        """Give the environment variable with the token of the tool's API; None where none is needed."""
+        return None
+
+    def address_of(self, survey: str, response: str) -> str:
+        """Give where the tool's API has a response that `named` gave."""
+        raise NotImplementedError(f"{self.kind} names no responses")
+
     @abstractmethod
     def records(self, payload: Any) -> list[SourceRecord]:
         """Read an event; none where it is of a kind that holds no response.

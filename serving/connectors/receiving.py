@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NoReturn
 
 from data.columns import FIELDS
 from data.errors import InputError
 from data.responses import Response, parse_response
 from data.scale import Scale
+from data.source_notices import Notice, SourceNotices
 from data.source_versions import SourceVersion
 from data.store import Store
 from data.tables import Row
@@ -33,13 +35,16 @@ class Receipt:
         Those that the store did not have, that are different now, and that stayed as they were.
     stale
         Those of which the store had a later version already.
+    named
+        Responses that it only named, and that are fetched as soon as may be.
     """
 
-    received: int
-    created: int
-    updated: int
-    unchanged: int
-    stale: int
+    received: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    named: int = 0
 
 
 def receive(
@@ -70,7 +75,56 @@ def receive(
         If the event cannot be understood; never quotes it.
     """
     connector = connectors.accept(source, body, headers)
-    records = connector.records(_json(body))
+    return keep(source, connector.records(_json(body)), tagger, store, scale)
+
+
+def note(
+    source: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    connectors: Connectors,
+    notices: SourceNotices,
+    now: datetime,
+) -> Receipt | None:
+    """Take an event that only names a response; None where it is of another kind, and nothing was kept.
+
+    Parameters
+    ----------
+    source, body, headers, connectors
+        As `receive` takes them.
+    notices
+        Where the name is kept until the response has been fetched.
+    now
+        When it came.
+
+    Raises
+    ------
+    NotFoundError, SignatureError, InputError
+        As `receive` does; also if the source has no token to fetch with.
+    """
+    connector = connectors.accept(source, body, headers)
+    named = connector.named(_json(body))
+    if named is None:
+        return None
+    if source not in connectors.tokens:
+        raise InputError(
+            "this event names a response and does not hold it; give the source an 'access_token_env' in the "
+            "connectors' file, with which it is fetched"
+        )
+    notices.put(Notice(source, *named), now)
+    return Receipt(named=1)
+
+
+def keep(
+    source: str, records: Sequence[SourceRecord], tagger: ResponseTagger, store: Store, scale: Scale
+) -> Receipt:
+    """Tag and store a source's records.
+
+    Raises
+    ------
+    InputError
+        If a record is no response; never quotes it.
+    """
     responses: dict[str, Response] = {}
     versions: dict[str, SourceVersion] = {}
     for record in records:

@@ -75,7 +75,9 @@ class Typeform(Connector):
 
 
 def _answers(found: Any) -> dict[str, Any]:
-    """Give the answers by reference and by id."""
+    """Give the answers by reference and by id; a form may be sent without any."""
+    if found is None:
+        return {}
     if not isinstance(found, list):
         raise InputError("'form_response.answers' is missing or no list")
     answers: dict[str, Any] = {}
