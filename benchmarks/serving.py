@@ -2,8 +2,9 @@
 
 Run: ``python benchmarks/serving.py --model models:/reason-codes@champion`` on a machine that does nothing
 else (``--tiny`` shows in a minute that all of it goes through). Systems take turns, each alone. Peers:
-transformers and torch behind plain FastAPI, and ``mlflow models serve`` of the registered model where it
-comes from a registry. In batch: comments a second in one process, from texts to tags, and the share of the
+transformers and torch behind plain FastAPI; ``mlflow models serve`` of the registered model where it comes
+from a registry; infinity where ``--infinity-python`` names an environment that has it (`serving_infinity`
+says how to make one). In batch: comments a second in one process, from texts to tags, and the share of the
 machine's own matrix products that the engine reached. Over HTTP: one comment a request, 1, 8 and 64 clients
 that each send the next as soon as the last is answered; the clients share the processor with the server, for
 every system alike. Hypothesis: at least 5 times the peer in batch, at least 4 times the best peer's requests
@@ -32,6 +33,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from serving_batch import texts
+from serving_infinity import export_encoder, infinity_server
 from serving_load import Running, Server, mlflow_body, put_under_load, whyscore_body
 
 from data.settings import Settings
@@ -42,8 +44,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
 
-def servers(location: ModelLocation, arguments: argparse.Namespace) -> list[Server]:
-    """Give the systems to measure, the product first."""
+def servers(location: ModelLocation, arguments: argparse.Namespace, scratch: Path) -> list[Server]:
+    """Give the systems to measure, the product first; files for a peer go to `scratch`."""
     threads = str(arguments.threads)
     environment = {
         "PYTHONPATH": str(ROOT),
@@ -64,6 +66,9 @@ def servers(location: ModelLocation, arguments: argparse.Namespace) -> list[Serv
         # It looks for uvicorn on the path.
         path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
         found.append(Server("mlflow models serve", command, "/ping", "/invocations", mlflow_body, path))
+    if arguments.infinity_python is not None:
+        encoder = export_encoder(location.folder, scratch)
+        found.append(infinity_server(arguments.infinity_python.absolute(), encoder, arguments.threads))
     return found
 
 
@@ -169,6 +174,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=2000, help="comments in batch")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", nargs="*", default=["fastapi", "mlflow"], choices=["fastapi", "mlflow"])
+    parser.add_argument("--infinity-python", type=Path, help="of an environment with infinity-emb")
     parser.add_argument("--tiny", action="store_true", help="see that everything goes through")
     parser.add_argument("--output", type=Path, default=HERE / "out" / "serving" / "serving.json")
     arguments = parser.parse_args(given)
@@ -177,6 +183,9 @@ def main(given: Sequence[str] | None = None) -> None:
     os.environ["WHYSCORE_ENGINE"] = arguments.engine
     location = find_model(arguments.model, Settings())
     parts = ["product", "engines", *(["peer"] if "fastapi" in arguments.peers else [])]
+    with tempfile.TemporaryDirectory(prefix="serving-peer-") as scratch:
+        systems = servers(location, arguments, Path(scratch))
+        http = {one.name: measure_http(one, arguments) for one in systems}
     results = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "threads": arguments.threads,
@@ -186,7 +195,7 @@ def main(given: Sequence[str] | None = None) -> None:
         },
         "gemm": measure_batch("gemm", location.folder, arguments),
         "batch": {part: measure_batch(part, location.folder, arguments) for part in parts},
-        "http": {one.name: measure_http(one, arguments) for one in servers(location, arguments)},
+        "http": http,
     }
     show(results)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

@@ -69,7 +69,7 @@ def engines(folder: Path, threads: int, count: int, rounds: int, streams: int) -
     tokenizer = load_tokenizer(folder, description.max_tokens)
     tokens = tokenize(tokenizer, texts(count), description.prefix)
     found: dict[str, Any] = {}
-    for name in ("onnx", "onnx-int8", "openvino", "openvino-bf16"):
+    for name in ("onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8"):
         try:
             engine = open_engine(name, folder, description.pad_id, threads, streams)  # type: ignore[arg-type]
         except ModelError:

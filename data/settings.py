@@ -39,7 +39,7 @@ class Settings(BaseSettings):
         ge=1,
         description="Threads for tagging, training and ranking; all cores where it is not set.",
     )
-    engine: Literal["auto", "onnx", "onnx-int8", "openvino", "openvino-bf16"] = Field(
+    engine: Literal["auto", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8"] = Field(
         "auto",
         description="What computes when tagging; auto takes the quickest on this processor, measured when a "
         "model is first loaded, of those that lose no quality.",

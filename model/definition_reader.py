@@ -78,16 +78,16 @@ class DefinitionReader(nn.Module):  # type: ignore[misc]  # torch is not type-ch
         open_ = 0.5 * (1.0 + torch.erf(self._meet(both, definition) / 2.0**0.5))
         passed = open_.unsqueeze(2) * self.verdict.weight
         on_gathered, on_mean, on_product, _ = self.meeting.weight.chunk(4, dim=1)
-        by_code = on_gathered + on_product * _told(definition).unsqueeze(1)
+        by_code = on_gathered + on_product * told_as_met(definition).unsqueeze(1)
         return torch.cat([torch.matmul(passed, by_code), torch.matmul(passed, on_mean)], dim=-1)
 
     def _meet(self, both: torch.Tensor, definition: torch.Tensor) -> torch.Tensor:
-        told = _told(definition.to(both.dtype))
+        told = told_as_met(definition.to(both.dtype))
         gathered, _ = both.chunk(2, dim=-1)
         met: torch.Tensor = self.meeting(torch.cat([both, gathered * told, told.expand_as(gathered)], dim=-1))
         return met
 
 
-def _told(definition: torch.Tensor) -> torch.Tensor:
+def told_as_met(definition: torch.Tensor) -> torch.Tensor:
     """Give a definition about as long as the states it meets."""
     return 4.0 * definition

@@ -13,10 +13,11 @@ from typing import Literal, get_args
 from data.errors import ModelError
 from model.engine import INT8_FILE, ONNX_FILE, Engine, OnnxEngine
 from model.openvino_engine import GRAPH_FILE, WEIGHTS_FILE, OpenVinoEngine
+from model.openvino_int8 import INT8_GRAPH, INT8_WEIGHTS
 
 ENGINE_RECORD = "engines.json"
 FORMAT = 1
-EngineName = Literal["onnx", "onnx-int8", "openvino", "openvino-bf16"]
+EngineName = Literal["onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 EXACT: tuple[EngineName, ...] = ("onnx", "openvino")
 """The engines that compute in full precision."""
@@ -26,6 +27,7 @@ _FILES: dict[EngineName, tuple[str, ...]] = {
     "onnx-int8": (INT8_FILE,),
     "openvino": (GRAPH_FILE, WEIGHTS_FILE),
     "openvino-bf16": (GRAPH_FILE, WEIGHTS_FILE),
+    "openvino-int8": (INT8_GRAPH, INT8_WEIGHTS),
 }
 
 
@@ -141,6 +143,7 @@ def open_engine(
         "onnx-int8": partial(OnnxEngine, file=INT8_FILE),
         "openvino": partial(OpenVinoEngine, precision="f32", streams=streams),
         "openvino-bf16": partial(OpenVinoEngine, precision="bf16", streams=streams),
+        "openvino-int8": partial(OpenVinoEngine, precision="int8", streams=streams),
     }
     return makers[name](folder, pad_id, threads)
 

@@ -22,7 +22,8 @@ from model.engine_record import (
     digests,
     open_engine,
 )
-from model.openvino_engine import OpenVinoEngine, write_openvino
+from model.openvino_engine import GRAPH_FILE, WEIGHTS_FILE, OpenVinoEngine, write_openvino
+from model.openvino_int8 import write_openvino_int8
 from model.tokens import TokenizedComment
 
 MOST_F1_CHANGE = 0.002
@@ -114,6 +115,8 @@ def _derive(name: EngineName, folder: Path) -> None:
         write_int8(folder)
     elif name == "openvino":
         write_openvino(folder)
+    elif name == "openvino-int8":
+        write_openvino_int8(folder / GRAPH_FILE, folder / WEIGHTS_FILE)
 
 
 def write_int8(folder: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 LEAST = 10
 """Customers in each group below which a difference is not told."""
@@ -138,7 +138,7 @@ def _change(first: NDArray[np.float64], second: NDArray[np.float64], level: floa
     mean = float(change.mean())
     low = high = None
     if n > 1:
-        half = float(stats.t.ppf(0.5 + level / 2, n - 1) * change.std(ddof=1) / np.sqrt(n))
+        half = float(stdtrit(n - 1, 0.5 + level / 2) * change.std(ddof=1) / np.sqrt(n))
         low, high = mean - half, mean + half
     return MeanChange(n, float(first.mean()), float(second.mean()), mean, low, high)
 
@@ -149,7 +149,7 @@ def _welch(a: NDArray[np.float64], b: NDArray[np.float64], level: float) -> Diff
     if error == 0:
         return Difference(estimate, estimate, estimate)
     freedom = sum(parts) ** 2 / sum(p**2 / (len(g) - 1) for p, g in zip(parts, (a, b), strict=True))
-    half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error
+    half = float(stdtrit(freedom, 0.5 + level / 2)) * error
     return Difference(estimate, estimate - half, estimate + half)
 
 
@@ -170,6 +170,6 @@ def _adjusted(
         return None
     weighted = design * (residuals / (1 - leverage))[:, None]
     error = float(np.sqrt((inverse @ weighted.T @ weighted @ inverse)[1, 1]))
-    half = float(stats.t.ppf(0.5 + level / 2, n - columns)) * error
+    half = float(stdtrit(n - columns, 0.5 + level / 2)) * error
     estimate = float(coefficients[1])
     return Difference(estimate, estimate - half, estimate + half)

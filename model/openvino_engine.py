@@ -1,4 +1,4 @@
-"""The network in OpenVINO on the processor: the quickest where its products run in bf16."""
+"""The network in OpenVINO on the processor: the quickest where its products run in int8 or bf16."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from typing import Any, Literal
 from data.errors import ModelError
 from model.batch_shapes import Batch, BatchShapes, fill
 from model.engine import ONNX_FILE, Collector, Reading, usable_cores
+from model.openvino_int8 import INT8_GRAPH, INT8_WEIGHTS, piece_of
 from model.tokens import TokenizedComment
 from model.turns import Turns
 
 GRAPH_FILE = "openvino.xml"
 WEIGHTS_FILE = "openvino.weights"
-Precision = Literal["f32", "bf16"]
-# Every shape that was read keeps a few megabytes of compiled products; the oldest go.
-_CACHE = 512
+Precision = Literal["f32", "bf16", "int8"]
+# Every shape that was read keeps a few megabytes of compiled products; the oldest go. Those that come back
+# are made quickly from what oneDNN itself keeps.
+_CACHE = 64
+# Tokens of a batch. What the head makes of each comment grows with them, and twice as many read no faster.
+_BATCH_TOKENS = 512
 
 
 class OpenVinoEngine:
@@ -35,7 +39,8 @@ class OpenVinoEngine:
     threads
         Processor threads; all cores that the process may use where None.
     precision
-        Of the products. The sums are float32 in both.
+        Of the products. With int8 what is no product with weights is read in bf16, as with bf16. The sums are
+        float32 or int32.
     streams
         Batches that are read at the same time, which share the threads. One answers soonest; as many as
         threads read the most.
@@ -55,12 +60,16 @@ class OpenVinoEngine:
         streams: int = 1,
     ) -> None:
         openvino = _library()
-        graph, weights = folder / GRAPH_FILE, folder / WEIGHTS_FILE
-        if not graph.is_file() and not (folder / ONNX_FILE).is_file():
-            raise ModelError(f"the model was not exported for serving (no {ONNX_FILE})", file=folder)
+        whole = precision == "int8"
+        graph, weights = (
+            folder / name for name in ((INT8_GRAPH, INT8_WEIGHTS) if whole else (GRAPH_FILE, WEIGHTS_FILE))
+        )
+        if not graph.is_file() and (whole or not (folder / ONNX_FILE).is_file()):
+            needed = INT8_GRAPH if whole else ONNX_FILE
+            raise ModelError(f"the model was not exported for serving (no {needed})", file=folder)
         core = openvino.Core()
         settings = {
-            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_PRECISION_HINT": "f32" if precision == "f32" else "bf16",
             "INFERENCE_NUM_THREADS": threads or usable_cores(),
             "NUM_STREAMS": streams,
             "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
@@ -74,13 +83,14 @@ class OpenVinoEngine:
                 if graph.is_file()
                 else core.read_model(str(folder / ONNX_FILE))
             )
+            settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = piece_of(found) if whole else 0
             self._exact = "contribution" in {output.get_any_name() for output in found.outputs}
             self._network: Any = core.compile_model(found, "CPU", settings)
         except Exception as error:  # OpenVINO raises RuntimeError for every fault of a file, and others
             raise ModelError("the exported network cannot be loaded by OpenVINO", file=folder) from error
         del found
         self.pad_id = pad_id
-        self.shapes = BatchShapes(few=True)
+        self.shapes = BatchShapes(_BATCH_TOKENS, few=True)
         self._part = "contribution" if self._exact else "attention"
         self._requests = [self._network.create_infer_request() for _ in range(streams)]
         self._turns = Turns()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from model.definition_reader import told_as_met
 from model.network import ReasonCodeNetwork, gather, joined
 
 
@@ -44,28 +45,52 @@ class ServedNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-check
         """
         network = self.network
         states = network.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        logits, _ = network.score(states, attention_mask)
-        parts = [self._contribution(states, attention_mask, *group[:3]) for group in network.groups()]
-        return logits, joined(parts)
+        parts = [self._read(states, attention_mask, *group) for group in network.groups()]
+        logits, contribution = zip(*parts, strict=True)
+        return joined(logits), joined(contribution)
 
-    def _contribution(
+    def _read(
         self,
         states: torch.Tensor,
         attention_mask: torch.Tensor,
         told: torch.Tensor,
         own_query: torch.Tensor,
         own_weight: torch.Tensor,
-    ) -> torch.Tensor:
+        own_bias: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Score a group of codes: `ReasonCodeNetwork.score` and its split, in fewer and larger products.
+
+        What multiplies a definition or the mean alone is not done again for every code and comment, and what
+        projects token states does so once for all codes.
+        """
         reader = self.network.reader
         attention, both = gather(states, attention_mask, reader.queries(told) + own_query)
-        units = reader.units(told) + own_weight
-        on_gathered, on_mean = (units + reader.interplay_units(both, told)).chunk(2, dim=-1)
+        gathered, mean = both.chunk(2, dim=-1)
+        mean = mean[:, 0]
+        on_gathered, on_mean = (reader.units(told) + own_weight).chunk(2, dim=-1)
+        by_gathered, by_mean, by_product, by_told = reader.meeting.weight.chunk(4, dim=1)
+        long = told_as_met(told)
+        fixed = long @ by_told.t() + reader.meeting.bias
+        met = gathered @ by_gathered.t() + (gathered * long) @ by_product.t()
+        met = met + (mean @ by_mean.t()).unsqueeze(1) + fixed
+        logits = torch.einsum("ncw,cpw->ncp", gathered, on_gathered)
+        logits = logits + (mean @ on_mean.flatten(0, 1).t()).unflatten(1, on_mean.shape[:2])
+        logits = logits + reader.verdict(nn.functional.gelu(met)) + reader.bias + own_bias
+
+        # GELU(a) is a times the share of a normal below a: see `DefinitionReader.interplay_units`.
+        passed = (0.5 * (1.0 + torch.erf(met / 2.0**0.5))).unsqueeze(2) * reader.verdict.weight
+        # Flat, so that no optimizer takes the definitions into the weights: that would be a product a code.
+        varying = (passed.flatten(1, 2) @ by_product).unflatten(1, on_gathered.shape[:2])
+        varying = on_gathered + varying * long.unsqueeze(1)
+        met_by_token = (states @ torch.cat([by_gathered, by_mean]).t()).transpose(1, 2)
+        gathered_by_token, mean_by_token = met_by_token.chunk(2, dim=1)
+        of_gathered = _project(varying, states.transpose(1, 2)) + _project(passed, gathered_by_token)
+        of_mean = (states @ on_mean.flatten(0, 1).t()).transpose(1, 2).unflatten(1, on_mean.shape[:2])
+        of_mean = of_mean + _project(passed, mean_by_token)
         share = attention_mask.to(states.dtype) / attention_mask.sum(1, keepdim=True).to(states.dtype)
-        contribution = attention.unsqueeze(2) * _project(on_gathered, states)
-        return contribution + share[:, None, None] * _project(on_mean, states)
+        return logits, attention.unsqueeze(2) * of_gathered + share[:, None, None] * of_mean
 
 
-def _project(units: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+def _project(units: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """Give each unit's product with each token, shape (n, n_codes, n_polarities, tokens)."""
-    flat = torch.matmul(units.flatten(1, 2), states.transpose(1, 2))
-    return flat.unflatten(1, units.shape[1:3])
+    return torch.matmul(units.flatten(1, 2), tokens).unflatten(1, units.shape[1:3])

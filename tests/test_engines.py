@@ -13,6 +13,7 @@ from model.engine import Reading
 from model.engine_choice import CHOICES, choose_engine, machine_key, measure
 from model.engine_record import ENGINE_RECORD, ENGINES, EngineCheck, open_engine, read_record
 from model.engine_variants import derive_engines
+from model.openvino_int8 import rounded
 from training.export import export_engines
 
 LONG = " ".join(["the queue was so very awful and my fee again"] * 5)
@@ -37,7 +38,7 @@ def test_every_engine_reads_what_torch_reads(name, folder, classifier, part):
     comments = [*part[0], LONG, "sturdy", "sturdy"]
     reading = open_engine(name, folder, 0, 1).read(classifier.tokenize(comments))
     found = classifier.description_.calibrate(reading.probabilities)
-    reduced = {"onnx-int8": 0.2, "openvino-bf16": 0.1}
+    reduced = {"onnx-int8": 0.2, "openvino-bf16": 0.1, "openvino-int8": 0.1}
     np.testing.assert_allclose(found, classifier.predict_proba(comments), atol=reduced.get(name, 1e-4))
     assert reading.exact
     for comment, parts in zip(classifier.tokenize(comments), reading.contribution, strict=True):
@@ -58,10 +59,11 @@ def test_the_record_tells_differences_f1_and_digests(folder):
     assert {"onnx", "openvino"} <= set(record.kept)
     assert record.engines["onnx"].difference < 1e-4
     assert record.engines["onnx"].f1 > 0.9
-    for name in ("onnx-int8", "openvino-bf16"):
+    for name in ("onnx-int8", "openvino-bf16", "openvino-int8"):
         check = record.engines[name]
         assert check.kept == (abs(check.f1_change or 0) < 0.002 and check.f1_change is not None)
-    assert set(record.files) == {"model.onnx", "model.int8.onnx", "openvino.xml", "openvino.weights"}
+    graphs = {"model.onnx", "model.int8.onnx", "openvino.xml", "openvino.int8.xml"}
+    assert set(record.files) == {*graphs, "openvino.weights", "openvino.int8.weights"}
 
 
 class Shifted:
@@ -94,7 +96,7 @@ def test_a_reduced_precision_that_moves_f1_is_not_kept(folder, classifier, part,
         chosen = probabilities >= 0.5
         return 2 * float((chosen * present).sum()) / float(chosen.sum() + present.sum())
 
-    shifted = {"onnx-int8": 3.0, "openvino-bf16": -9.0}
+    shifted = {"onnx-int8": 3.0, "openvino-bf16": -9.0, "openvino-int8": 3.0}
     record = derived(folder, classifier, part[0], f1, monkeypatch, shifted)
     for name in shifted:
         assert not record.engines[name].kept
@@ -235,7 +237,16 @@ def test_int8_is_left_out_where_its_sums_may_overflow(monkeypatch):
     monkeypatch.setattr(engine_choice.platform, "machine", lambda: "x86_64")
     for flags, expected in (
         ("avx2", ["onnx", "openvino"]),
-        ("avx512_vnni", ["onnx", "onnx-int8", "openvino"]),
+        ("avx512_vnni", ["onnx", "onnx-int8", "openvino", "openvino-int8"]),
     ):
         monkeypatch.setattr(engine_choice, "_processor", lambda flags=flags: flags)
-        assert engine_choice._safe_here(["onnx", "onnx-int8", "openvino"]) == expected
+        assert engine_choice._safe_here(["onnx", "onnx-int8", "openvino", "openvino-int8"]) == expected
+
+
+def test_weights_in_int8_are_off_by_half_a_step_at_most():
+    weights = np.random.default_rng(0).standard_normal((5, 64)).astype(np.float32)
+    weights[3] = 0
+    whole, scale = rounded(weights)
+    assert whole.dtype == np.int8
+    assert (np.abs(whole * scale - weights) <= scale / 2 + 1e-7).all()
+    assert not whole[3].any()

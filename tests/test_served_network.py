@@ -6,6 +6,7 @@ import torch
 
 from model.definition_reader import DefinitionReader
 from model.engine import OnnxEngine
+from model.network import gather
 from model.served_network import ServedNetwork
 from model.tokens import pad
 from training.export import export_engines
@@ -77,3 +78,18 @@ def test_exported_contributions_are_the_same(served, classifier, tmp_path):
     np.testing.assert_allclose(reading.logits, logits, atol=1e-3)
     for row, part in enumerate(reading.contribution):
         np.testing.assert_allclose(part, contribution[row, :, :, : mask[row].sum()], atol=1e-3)
+
+
+def test_larger_products_give_what_the_reader_defines(served, classifier):
+    mask, _, contribution = served
+    network = classifier.network_
+    ids, masks = (torch.from_numpy(part) for part in pad(classifier.tokenize(COMMENTS), 0))
+    with torch.no_grad():
+        states = network.backbone(input_ids=ids, attention_mask=masks).last_hidden_state
+        told, query, weight, _ = network.groups()[0]
+        attention, both = gather(states, masks, network.reader.queries(told) + query)
+        units = network.reader.units(told) + weight + network.reader.interplay_units(both, told)
+        on_gathered, on_mean = (torch.einsum("ncpw,ntw->ncpt", u, states) for u in units.chunk(2, dim=-1))
+        share = (masks / masks.sum(1, keepdim=True))[:, None, None]
+        expected = attention.unsqueeze(2) * on_gathered + share * on_mean
+    np.testing.assert_allclose(contribution, expected.numpy(), atol=1e-4)
