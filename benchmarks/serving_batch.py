@@ -79,14 +79,19 @@ def engines(folder: Path, threads: int, count: int, rounds: int, streams: int) -
 
 
 def peer(folder: Path, threads: int, count: int, rounds: int) -> dict[str, Any]:
-    """Measure transformers and torch from texts to probabilities."""
+    """Measure transformers and torch from texts to probabilities: sorted by length, and by its pipeline."""
     from serving_peer import TorchPeer
 
     one, comments = TorchPeer(folder, threads), texts(count)
     product_side = CommentTagger.load(folder, threads).probabilities(comments[:32])
     difference = float(np.abs(one.probabilities(comments[:32]) - product_side).max())
-    rate = len(comments) / best_seconds(lambda: one.probabilities(comments), rounds)
-    return {"comments_per_second": rate, "difference": difference}
+    ways = {
+        "comments_per_second": lambda: one.probabilities(comments),
+        "pipeline_per_second": lambda: one.through_pipeline(comments, 1),
+        "pipeline_batched_per_second": lambda: one.through_pipeline(comments, 32),
+    }
+    rates = {name: len(comments) / best_seconds(way, rounds) for name, way in ways.items()}
+    return {"difference": difference} | rates
 
 
 def network_flops(folder: Path, lengths: list[int]) -> float:

@@ -53,6 +53,22 @@ class TorchPeer:
         self.tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
         self.tokenizer.pad_token = self.tokenizer.convert_ids_to_tokens(description.pad_id)
 
+    def through_pipeline(self, comments: list[str], batch: int) -> NDArray[np.float32]:
+        """Give the same by transformers' own pipeline, `batch` comments at a time in the order they come."""
+        from transformers import pipeline
+
+        reader = pipeline("feature-extraction", model=self.network.backbone, tokenizer=self.tokenizer)
+        texts = [self.description.prefix + comment for comment in comments]
+        cut = {"truncation": True, "max_length": self.description.max_tokens}
+        lengths = [len(ids) for ids in self.tokenizer(texts, **cut)["input_ids"]]
+        scores = []
+        with torch.inference_mode():
+            found = reader(iter(texts), batch_size=batch, return_tensors=True, tokenize_kwargs=cut)
+            for states, length in zip(found, lengths, strict=True):
+                mask = torch.ones(1, length, dtype=torch.long)
+                scores.append(torch.sigmoid(self.network.score(states[:, :length], mask)[0]))
+        return self.description.calibrate(torch.cat(scores).numpy())
+
     def probabilities(self, comments: list[str]) -> NDArray[np.float32]:
         """Give calibrated probabilities, shape (n, n_codes, n_polarities)."""
         order = np.argsort([-len(comment) for comment in comments], kind="stable")
