@@ -63,7 +63,7 @@ class TorchPeer:
         lengths = [len(ids) for ids in self.tokenizer(texts, **cut)["input_ids"]]
         scores = []
         with torch.inference_mode():
-            found = reader(iter(texts), batch_size=batch, return_tensors=True, tokenize_kwargs=cut)
+            found = reader(texts, batch_size=batch, return_tensors=True, tokenize_kwargs=cut)
             for states, length in zip(found, lengths, strict=True):
                 mask = torch.ones(1, length, dtype=torch.long)
                 scores.append(torch.sigmoid(self.network.score(states[:, :length], mask)[0]))
