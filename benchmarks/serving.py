@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import platform
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,7 +31,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from serving_batch import texts
-from serving_load import Running, Server, mlflow_body, put_under_load, whyscore_body
+from serving_load import Running, Server, free_port, mlflow_body, put_under_load, whyscore_body
 
 from data.settings import Settings
 from model.engine_record import EXACT
@@ -65,13 +64,6 @@ def servers(location: ModelLocation, arguments: argparse.Namespace) -> list[Serv
         path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
         found.append(Server("mlflow models serve", command, "/ping", "/invocations", mlflow_body, path))
     return found
-
-
-def free_port() -> int:
-    """Give a port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def measure_http(server: Server, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -9,7 +9,9 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections import Counter
@@ -19,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,20 @@ class Server:
     path: str
     body: Callable[[str], bytes]
     environment: dict[str, str] = field(default_factory=dict)
+
+
+def free_port() -> int:
+    """Give a port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def whyscore_server(home: Path, *more: str, **environment: str) -> Server:
+    """Give the product's own server on a home folder, with further arguments and variables."""
+    command = [sys.executable, "-m", "whyscore", "serve", "--port", "{port}", *more]
+    variables = {"PYTHONPATH": str(ROOT), "WHYSCORE_HOME": str(home.resolve()), **environment}
+    return Server("Whyscore", command, "/readyz", "/v1/tag", whyscore_body, variables)
 
 
 class Running:
