@@ -123,8 +123,8 @@ class ImportWorker:
 
     def _run(self, job: Job) -> None:
         if job.attempts > MOST_ATTEMPTS:
-            sentence = f"the job was interrupted {MOST_ATTEMPTS} times; send the file in parts"
-            self._fail(job, InputError(sentence))
+            often = f"the job was interrupted {MOST_ATTEMPTS} times without getting further"
+            self._fail(job, InputError(f"{often}; send the file in parts"))
             return
         try:
             with self._heartbeat(job):
@@ -162,7 +162,9 @@ class ImportWorker:
             date_format=job.options.get("date_format"),
             mask=tuple(job.options.get("mask") or ()),
             on_checked=lambda rows: report(rows_total=rows),
-            on_counts=lambda counts: report(rows_done=_stored(counts), counts=asdict(counts)),
+            on_counts=lambda counts: report(
+                rows_done=_stored(counts), counts=asdict(counts), **_hope(counts)
+            ),
         )
 
     def _fail(self, job: Job, error: Exception) -> None:
@@ -209,6 +211,11 @@ class ImportWorker:
                     path.unlink(missing_ok=True)
         except (WhyscoreError, OSError) as error:
             log.error("jobs: %s", type(error).__name__)
+
+
+def _hope(counts: IngestCounts) -> dict[str, int]:
+    """Forget how often a job was interrupted once it gets further than ever: it is not what kills workers."""
+    return {"attempts": 1} if counts.created + counts.updated else {}
 
 
 def _stored(counts: IngestCounts) -> int:
