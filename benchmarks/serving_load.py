@@ -166,9 +166,9 @@ class Running:
         self.server, self.port, self.log, self.patience_s = server, port, log, patience_s
         self.cold_start_s = float("nan")
 
-    def __enter__(self) -> Running:
+    def launch(self) -> None:
+        """Start the process, and wait for nothing."""
         command = [part.replace("{port}", str(self.port)) for part in self.server.command]
-        began = time.perf_counter()
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
@@ -177,6 +177,10 @@ class Running:
                 start_new_session=True,
                 env=os.environ | self.server.environment,
             )
+
+    def __enter__(self) -> Running:
+        began = time.perf_counter()
+        self.launch()
         while not self._ready():
             if self.process.poll() is not None or time.perf_counter() - began > self.patience_s:
                 self.__exit__()
