@@ -71,6 +71,9 @@ def fuzz(api: Any, shown: dict[str, str], name: str, plan: argparse.Namespace) -
     )
     @given(case=api.find_operation_by_id(name).as_strategy())
     def send(case: Any) -> None:
+        for name in ("Authorization", "X-API-Key", "Cookie"):
+            case.headers.pop(name, None)  # made-up keys would soon be refused for being so many
+        case.cookies = {}
         answer = case.call(headers=shown)
         statuses[answer.status_code] += 1
         case.validate_response(answer, checks=CHECKS)

@@ -84,6 +84,11 @@ def fuzz(
             else:
                 outcomes += told
                 left.remove(number)
+                for one in told:
+                    if one["result"] not in ("read", "refused"):
+                        print(failure_line(one), flush=True)
+                if len(left) % 500 == 0:
+                    print(f"{len(left)} cases are left to this worker", flush=True)
         if failure:
             process.kill()
             outcomes.append(asdict(Outcome(at, "", "", failure, 0.0, 0.0, f"exit code {process.exitcode}")))
@@ -122,11 +127,16 @@ def show(found: dict[str, Any]) -> None:
     print(f"largest +{largest['grown_mb']:.0f} MB (case {largest['number']}, {largest['reader']}); ", end="")
     print(f"a worker took at most {found['most_mb']:.0f} MB")
     for one in found["failures"]:
-        lines = one["detail"].strip().splitlines()
-        last = lines[-1][:200] if lines else f"{one['seconds']:.1f} s"
-        print(f"FAILED case {one['number']} {one['kind']} {one['reader']}: {one['result']}: {last}")
+        print(failure_line(one))
     if found["failures"]:
         print(f"see one again: python benchmarks/fuzzed_files.py --seed {found['seed']} --only N")
+
+
+def failure_line(one: dict[str, Any]) -> str:
+    """Give a failure in a line."""
+    lines = one["detail"].strip().splitlines()
+    last = lines[-1][:200] if lines else f"{one['seconds']:.1f} s"
+    return f"FAILED case {one['number']} {one['kind']} {one['reader']}: {one['result']}: {last}"
 
 
 def main(given: Sequence[str] | None = None) -> int:

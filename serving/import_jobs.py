@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -18,6 +19,7 @@ from data.files import plain_reason
 from data.jobs import LEASE_SECONDS, MOST_ATTEMPTS, Job, JobBoard
 from data.scale import Scale
 from data.store import Store, StoreError
+from data.store_engine import StoreFullError
 from serving.ingest import IngestCounts, ResponseTagger, ingest_file
 from serving.problems import problem_of, unforeseen
 
@@ -228,7 +230,8 @@ def spooling() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"the file of a job cannot be kept ({plain_reason(error)})") from error
+        kind = StoreFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StoreError
+        raise kind(f"the file of a job cannot be kept ({plain_reason(error)})") from error
 
 
 def sync_file(path: Path) -> None:

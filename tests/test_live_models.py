@@ -259,8 +259,9 @@ def test_promotions_and_rollback_are_followed_without_a_failed_request(live, two
     assert (status["model"], status["follows"], status["refused"]) == ("reason-codes/1", "champion", None)
 
 
-def test_a_half_written_champion_is_refused_and_taken_once_it_is_whole(live, two_versions, tmp_path):
-    network = tmp_path / "version-2" / "model.onnx"
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "taxonomy.yaml", "description.json"])
+def test_a_half_written_champion_is_refused_and_taken_once_it_is_whole(live, two_versions, tmp_path, name):
+    network = tmp_path / "version-2" / name
     whole = network.read_bytes()
     network.write_bytes(whole[: len(whole) // 2])
     promote(2, two_versions)
