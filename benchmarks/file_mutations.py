@@ -250,7 +250,7 @@ def _rezip(content: bytes, dice: Dice, change: Callable[[bytes], bytes | None]) 
         for name, data in entries.items():
             new = change(data) if name == chosen else data
             if new is not None:
-                archive.writestr(name, new)
+                archive.writestr(zipfile.ZipInfo(name), new, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 

@@ -11,6 +11,7 @@ import json
 import random
 import re
 import sys
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -125,6 +126,16 @@ def _workbook(rows: list[dict[str, Any]], dice: Dice) -> bytes:
         sheet.merge_cells("A1:C2")
     file = io.BytesIO()
     book.save(file)
+    return timeless(file.getvalue())
+
+
+def timeless(content: bytes) -> bytes:
+    """Give a workbook without the times at which it was made, so that it can be made again."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as given, zipfile.ZipFile(file, "w") as made:
+        for name in given.namelist():
+            data = re.sub(rb"20\d\d-\d\d-\d\dT[\d:]+Z", b"2026-04-01T00:00:00Z", given.read(name))
+            made.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 

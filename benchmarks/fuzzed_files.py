@@ -49,52 +49,64 @@ def work(pipe: Connection, plan: argparse.Namespace, numbers: Sequence[int], fol
         pipe.send(("begins", number, peak_mb()))
         pipe.send(("ended", number, [asdict(one) for one in readers.read(make_case(plan.seed, number))]))
     readers.close()
-    pipe.send(("done", -1, peak_mb()))
 
 
 def fuzz(
     plan: argparse.Namespace, numbers: Sequence[int], folder: Path
 ) -> tuple[list[dict[str, Any]], float]:
-    """Do cases one worker after the other; give the outcomes, and the greatest memory of a worker in MB."""
-    context = multiprocessing.get_context("spawn")
+    """Do cases, one worker after the other; give the outcomes, and the greatest memory of a worker in MB."""
     left, outcomes, most, turn = list(numbers), list[dict[str, Any]](), 0.0, 0
     while left:
         turn += 1
         place = folder / f"{numbers[0]}-{turn}"
         place.mkdir()
-        near, far = context.Pipe()
-        process = context.Process(target=work, args=(far, plan, left[: plan.portion], str(place)))
-        process.start()
-        far.close()
-        at, failure, patience = left[0], "", 180.0  # the application is loaded first
-        while not failure:
-            if not near.poll(patience):
-                failure = "hung"
-                break
-            try:
-                what, number, told = near.recv()
-            except EOFError:
-                failure = "process died"
-                break
-            if what == "done":
-                most = max(most, told)
-                break
-            if what == "begins":
-                at, most, patience = number, max(most, told), 5 * plan.limit + 60
-            else:
-                outcomes += told
-                left.remove(number)
-                for one in told:
-                    if one["result"] not in ("read", "refused"):
-                        print(failure_line(one), flush=True)
-                if len(left) % 500 == 0:
-                    print(f"{len(left)} cases are left to this worker", flush=True)
-        if failure:
-            process.kill()
-            outcomes.append(asdict(Outcome(at, "", "", failure, 0.0, 0.0, f"exit code {process.exitcode}")))
-            left.remove(at)
-        process.join()
+        found, done, memory = _one_worker(plan, left[: plan.portion], place)
+        outcomes += found
+        left, most = left[done:], max(most, memory)
     return outcomes, most
+
+
+def _one_worker(
+    plan: argparse.Namespace, numbers: Sequence[int], place: Path
+) -> tuple[list[dict[str, Any]], int, float]:
+    """Let a process do cases until they are done or it fails; give the outcomes, how many, and its memory."""
+    context = multiprocessing.get_context("spawn")
+    near, far = context.Pipe()
+    process = context.Process(target=work, args=(far, plan, numbers, str(place)))
+    process.start()
+    far.close()
+    outcomes, done, most = list[dict[str, Any]](), 0, 0.0
+    patience, failure = 180.0, ""  # the application is loaded first
+    while not failure and done < len(numbers):
+        try:
+            if near.poll(patience):
+                what, number, told = near.recv()
+            else:
+                what, number, told = "hung", numbers[done], 0.0
+        except EOFError:
+            what, number, told = "process died", numbers[done], 0.0
+        patience = 5 * plan.limit + 60
+        if what == "begins":
+            most = max(most, told)
+        elif what == "ended":
+            outcomes += told
+            done += 1
+        else:
+            failure = what
+            process.kill()
+            outcomes.append(asdict(Outcome(number, "", "", failure, 0.0, 0.0, f"worker {process.pid}")))
+            done += 1
+        _tell(outcomes, told if what == "ended" else outcomes[-1:] if failure else [], done)
+    process.join()
+    return outcomes, done, most
+
+
+def _tell(outcomes: list[dict[str, Any]], fresh: list[dict[str, Any]], done: int) -> None:
+    for one in fresh:
+        if one["result"] not in ("read", "refused"):
+            print(failure_line(one), flush=True)
+    if fresh and done % 250 == 0:
+        print(f"{done} cases, {len(outcomes)} readings by this worker", flush=True)
 
 
 def summed_up(outcomes: list[dict[str, Any]], most_mb: float, plan: argparse.Namespace) -> dict[str, Any]:

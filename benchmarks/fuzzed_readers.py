@@ -180,11 +180,12 @@ def _response_readers() -> dict[str, Callable[[Path], str]]:
 
 
 def _tag_readers() -> dict[str, Callable[[Path], str]]:
+    from data.scale import NPS
     from data.tags import read_tags
     from model.tags_ranking import RankingSettings, rank_tags
 
     def ranked(path: Path) -> str:
-        rank_tags(path, RankingSettings())
+        rank_tags(path, RankingSettings(NPS))
         return "read"
 
     return {"read_tags": lambda path: _consume(read_tags(path)), "rank_tags": ranked}
