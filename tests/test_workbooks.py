@@ -184,7 +184,7 @@ def test_a_workbook_of_more_columns_than_excel_has_is_refused(tmp_path):
         "xl/worksheets/sheet1.xml",
         lambda data: data.replace(b"</row>", cells + b"</row>", 1),
     )
-    assert sentence(path) == "a workbook has at most 16384 columns"
+    assert sentence(path) == "row 1: a workbook has at most 16384 columns"
 
 
 def test_a_gzipped_workbook_that_unpacks_to_many_times_its_size_is_refused(write):
