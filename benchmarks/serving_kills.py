@@ -52,6 +52,9 @@ HERE = Path(__file__).resolve().parent
 SETTLE_S = 300.0
 """How long the last start may take to finish the jobs and to let go of the keys of broken requests."""
 
+WAYS = ("json", "json", "keyed", "change", "lines", "csv", "job")
+"""How clients send; with a key or as a job it may take a minute after a kill to go on."""
+
 Row = dict[str, Any]
 
 
@@ -83,6 +86,8 @@ class Client:
 
     Attributes
     ----------
+    number, ways
+        Which client, and how it sends.
     acknowledged
         The rows that must be there, by their comments.
     by_job
@@ -96,6 +101,7 @@ class Client:
     """
 
     number: int
+    ways: Sequence[str] = WAYS
     acknowledged: dict[str, Row] = field(default_factory=dict)
     by_job: dict[str, Row] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
@@ -162,7 +168,7 @@ class Client:
     def _next(self) -> Item:
         self._sent += 1
         key = f"k{self.number}-{self._sent}"
-        way = self._dice.choice(["json", "json", "keyed", "change", "lines", "csv", "job"])
+        way = self._dice.choice(self.ways)
         settled = sorted(set(self._by_id) - self.moving) if way == "change" else []
         if settled:
             ids = self._dice.sample(settled, min(20, len(settled)))
@@ -298,7 +304,7 @@ def job_states(port: int) -> Counter[str]:
 
 def torment(server: Server, url: str, scratch: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Kill a server again and again, let it end well, and give what came of it."""
-    clients = [Client(number) for number in range(arguments.clients)]
+    clients = [Client(number, arguments.ways) for number in range(arguments.clients)]
     dice, wrong, starts, log = random.Random(arguments.seed), list[str](), list[float](), scratch / "log"
     faults = 0
     for number in range(1, arguments.rounds + 1):
@@ -345,6 +351,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--longest", type=float, default=1.5, help="seconds of load before a kill, at most")
     parser.add_argument("--clients", type=int, default=6)
+    parser.add_argument("--ways", nargs="*", default=WAYS, choices=sorted(set(WAYS)), help="of sending")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tiny", action="store_true", help="five rounds")
