@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import platform
-import socket
 import subprocess
 import sys
 import tempfile
@@ -34,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from serving_batch import texts
 from serving_infinity import export_encoder, infinity_server
-from serving_load import Running, Server, mlflow_body, put_under_load, whyscore_body
+from serving_load import Running, Server, free_port, mlflow_body, put_under_load, whyscore_body
 
 from data.settings import Settings
 from model.engine_record import EXACT
@@ -75,13 +74,6 @@ def servers(location: ModelLocation, arguments: argparse.Namespace, scratch: Pat
         encoder = export_encoder(location.folder, scratch)
         found.append(infinity_server(arguments.infinity_python.absolute(), encoder, arguments.threads))
     return found
-
-
-def free_port() -> int:
-    """Give a port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def measure_http(server: Server, arguments: argparse.Namespace) -> dict[str, Any]:

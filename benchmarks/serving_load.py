@@ -9,7 +9,9 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections import Counter
@@ -19,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,20 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
 
 
+def free_port() -> int:
+    """Give a port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def whyscore_server(home: Path, *more: str, **environment: str) -> Server:
+    """Give the product's own server on a home folder, with further arguments and variables."""
+    command = [sys.executable, "-m", "whyscore", "serve", "--port", "{port}", *more]
+    variables = {"PYTHONPATH": str(ROOT), "WHYSCORE_HOME": str(home.resolve()), **environment}
+    return Server("Whyscore", command, "/readyz", "/v1/tag", whyscore_body, variables)
+
+
 class Running:
     """A server that was started, until the end of its ``with``."""
 
@@ -148,9 +166,9 @@ class Running:
         self.server, self.port, self.log, self.patience_s = server, port, log, patience_s
         self.cold_start_s = float("nan")
 
-    def __enter__(self) -> Running:
+    def launch(self) -> None:
+        """Start the process, and wait for nothing."""
         command = [part.replace("{port}", str(self.port)) for part in self.server.command]
-        began = time.perf_counter()
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
@@ -159,6 +177,10 @@ class Running:
                 start_new_session=True,
                 env=os.environ | self.server.environment,
             )
+
+    def __enter__(self) -> Running:
+        began = time.perf_counter()
+        self.launch()
         while not self._ready():
             if self.process.poll() is not None or time.perf_counter() - began > self.patience_s:
                 self.__exit__()

@@ -22,7 +22,7 @@ LEASE_SECONDS = 60
 """A worker that is not heard of for so long has lost its job to the next one."""
 
 MOST_ATTEMPTS = 5
-"""A job whose worker died so often is given up: it may be what kills them."""
+"""A job whose worker died so often without storing any more is given up: it may be what kills them."""
 
 KEPT_DAYS = 30
 """How long a finished job can be asked about."""
@@ -61,7 +61,7 @@ class Job:
     problem
         Why it failed; empty where it did not.
     attempts
-        How often it was begun.
+        How often it was begun since it last got further.
     """
 
     job_id: str

@@ -20,8 +20,8 @@ from data.store import Store
 KEPT_HOURS = 24
 """How long an answer is kept."""
 
-WORK_MINUTES = 15
-"""After this, a request that never answered counts as lost, such as in a crash."""
+WORK_SECONDS = 60
+"""A request that is not heard of for so long counts as lost, such as in a crash; its key is free again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class KeptAnswers:
                     "key_hash": key_hash,
                     "fingerprint": fingerprint,
                     "headers": {},
-                    "expires_at": now + timedelta(minutes=WORK_MINUTES),
+                    "expires_at": now + timedelta(seconds=WORK_SECONDS),
                 }
                 on_sqlite = connection.dialect.name == "sqlite"
                 insert = (sqlite.insert if on_sqlite else postgresql.insert)(kept_answers)
@@ -86,6 +86,13 @@ class KeptAnswers:
         if row.fingerprint != fingerprint:
             return "other"
         return "busy" if row.status is None else KeptAnswer(row.status, row.headers, row.body or "")
+
+    def renew(self, key_hash: str) -> None:
+        """Say that the request of a claimed key is still being worked on; at least every `WORK_SECONDS`."""
+        held = (kept_answers.c.key_hash == key_hash, kept_answers.c.status.is_(None))
+        until = datetime.now(UTC) + timedelta(seconds=WORK_SECONDS)
+        with self._store.writing() as connection:
+            connection.execute(update(kept_answers).where(*held).values(expires_at=until))
 
     def finish(self, key_hash: str, answer: KeptAnswer | None) -> None:
         """Keep the answer of a claimed key; None lets the key go, so that a retry works anew."""

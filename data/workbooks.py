@@ -20,6 +20,9 @@ from data.rows import Row, checked_header, named_cells
 
 _LAST_ROW = 1_048_576  # of a workbook, as Excel has it; a file that claims more would never end
 _MOST_UNPACKED = 2 * 1024**3  # bytes: what a workbook or a gzipped file may come to
+_LAST_COLUMN = 16_384  # of a workbook, as Excel has it
+_MOST_SWELLING = 200  # times: text packs to a fiftieth at best, and what packs better is made to hurt
+_HARMLESS = 16 * 1024**2  # bytes that may swell from however little
 _CHUNK = 1024
 _ENCRYPTED_OR_OLD = b"\xd0\xcf\x11\xe0"
 
@@ -52,9 +55,11 @@ def _seekable(path: Path) -> Iterator[IO[bytes]]:
         if not isinstance(file, gzip.GzipFile):
             yield file
             return
-        data = file.read(_MOST_UNPACKED + 1)
-        if len(data) > _MOST_UNPACKED:
-            raise InputError("the file unpacks to more than 2 GiB; unpack it, or use CSV", file=path)
+        most = min(_MOST_UNPACKED, max(_HARMLESS, _MOST_SWELLING * path.stat().st_size))
+        data = file.read(most + 1)
+        if len(data) > most:
+            bound = "2 GiB" if most == _MOST_UNPACKED else f"{_MOST_SWELLING} times its size"
+            raise InputError(f"the file unpacks to more than {bound}; unpack it, or use CSV", file=path)
         yield io.BytesIO(data)
 
 
@@ -76,6 +81,8 @@ def xlsx_rows(path: Path) -> Iterator[Row]:
         header = next(rows, None)
         if header is None:
             raise InputError("the first sheet is empty; its first row must name the columns", file=path)
+        if len(header) > _LAST_COLUMN:
+            raise InputError(f"a workbook has at most {_LAST_COLUMN} columns", file=path, row=1)
         names = checked_header(path, header)
         for number, values in enumerate(rows, start=2):
             if number > _LAST_ROW:
@@ -97,8 +104,13 @@ def _check_archive(file: IO[bytes], path: Path) -> None:
         )
     file.seek(0)
     with zipfile.ZipFile(file) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
-            raise InputError("the workbook unpacks to more than 2 GiB; save it as CSV", file=path)
+        entries = archive.infolist()
+    if sum(entry.file_size for entry in entries) > _MOST_UNPACKED:
+        raise InputError("the workbook unpacks to more than 2 GiB; save it as CSV", file=path)
+    # A row is parsed whole before anything of it is seen: one of a million cells takes minutes.
+    if any(one.file_size > max(_HARMLESS, _MOST_SWELLING * one.compress_size) for one in entries):
+        sentence = f"the workbook unpacks to more than {_MOST_SWELLING} times its size; save it as CSV"
+        raise InputError(sentence, file=path)
     file.seek(0)
 
 

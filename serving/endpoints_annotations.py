@@ -41,7 +41,7 @@ NDJSON = "application/x-ndjson"
     operation_id="keepAnnotations",
     summary="Keep annotations",
     response_model=AnnotationsKept,
-    responses=declared(409, 413, 415, 422, 503),
+    responses=declared(409, 413, 415, 422, 503, 507),
     openapi_extra=body_of(AnnotationsRequest, file_body([NDJSON])) | {"parameters": [PARAMETER]},
 )
 def keep(state: State, upload: UploadDependency, filename: Filename = None) -> dict[str, Any]:

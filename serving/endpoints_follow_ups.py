@@ -110,7 +110,7 @@ def get_follow_up(loop: Loop, follow_up_id: Key) -> dict[str, Any]:
     operation_id="moveFollowUp",
     summary="Bring it to another state",
     response_model=FollowUpRecord,
-    responses=declared(404, 409, 413, 415, 422, 503),
+    responses=declared(404, 409, 413, 415, 422, 503, 507),
     openapi_extra=body_of(TransitionRequest),
 )
 def move_follow_up(loop: Loop, asked: Request, follow_up_id: Key, upload: UploadDependency) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def move_follow_up(loop: Loop, asked: Request, follow_up_id: Key, upload: Upload
     operation_id="assignFollowUp",
     summary="Give it to somebody",
     response_model=FollowUpRecord,
-    responses=declared(404, 413, 415, 422, 503),
+    responses=declared(404, 413, 415, 422, 503, 507),
     openapi_extra=body_of(AssignmentRequest),
 )
 def assign_follow_up(
@@ -157,7 +157,7 @@ def assign_follow_up(
     operation_id="noteFollowUp",
     summary="Add a note",
     response_model=FollowUpRecord,
-    responses=declared(404, 413, 415, 422, 503),
+    responses=declared(404, 413, 415, 422, 503, 507),
     openapi_extra=body_of(NoteRequest),
 )
 def note_follow_up(loop: Loop, asked: Request, follow_up_id: Key, upload: UploadDependency) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def get_response(
     summary="Store one response",
     response_model=TaggedRecord,
     response_model_exclude_unset=True,
-    responses=declared(409, 412, 413, 415, 422, 503),
+    responses=declared(409, 412, 413, 415, 422, 503, 507),
     openapi_extra=body_of(ResponseIn),
 )
 def replace_response(
@@ -101,7 +101,7 @@ def replace_response(
     summary="Change one response",
     response_model=TaggedRecord,
     response_model_exclude_unset=True,
-    responses=declared(404, 409, 412, 413, 415, 422, 503),
+    responses=declared(404, 409, 412, 413, 415, 422, 503, 507),
     openapi_extra=body_of(ResponseIn, patch=MERGE_PATCH),
 )
 def change_response(
@@ -138,7 +138,7 @@ def change_response(
     summary="Delete one response",
     status_code=204,
     response_class=HttpResponse,
-    responses=declared(404, 412, 422, 503),
+    responses=declared(404, 412, 422, 503, 507),
 )
 def delete_response(state: State, response_id: ResponseId, if_match: IfMatch = None) -> None:
     """Delete a response, its tags and its annotations in the store.
@@ -156,7 +156,7 @@ def delete_response(state: State, response_id: ResponseId, if_match: IfMatch = N
     operation_id="eraseRespondent",
     summary="Erase a respondent",
     response_model=ErasureReply,
-    responses=declared(422, 503),
+    responses=declared(422, 503, 507),
 )
 def erase(state: State, respondent_id: RespondentId) -> dict[str, Any]:
     """Erase all that a respondent said, and store nothing of theirs again.

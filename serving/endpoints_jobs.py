@@ -44,7 +44,7 @@ Kind = Annotated[Literal["import"], Query(description="What to do: tag and store
     summary="Import a large file",
     status_code=202,
     response_model=JobReply,
-    responses=declared(409, 413, 415, 422, 503),
+    responses=declared(409, 413, 415, 422, 503, 507),
     openapi_extra={
         "requestBody": {"required": True, "content": file_body(FILES)},
         "parameters": [PARAMETER],
@@ -134,7 +134,7 @@ def get_job(worker: Worker, job_id: JobId) -> dict[str, Any]:
     operation_id="cancelJob",
     summary="Cancel a job",
     response_model=JobReply,
-    responses=declared(404, 409, 422, 503),
+    responses=declared(404, 409, 422, 503, 507),
 )
 def cancel_job(worker: Worker, job_id: JobId) -> dict[str, Any]:
     """End a job; one that is under way ends within moments, and what it has stored stays."""

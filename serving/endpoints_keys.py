@@ -54,7 +54,7 @@ def list_keys(gate: GateDependency) -> dict[str, Any]:
     operation_id="createKey",
     summary="Make an API key",
     response_model=NewKeyReply,
-    responses=declared(413, 415, 422, 503),
+    responses=declared(413, 415, 422, 503, 507),
     openapi_extra=body_of(KeyRequest),
 )
 def create_key(gate: GateDependency, upload: UploadDependency) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def create_key(gate: GateDependency, upload: UploadDependency) -> dict[str, Any]
     operation_id="rotateKey",
     summary="Give an API key another secret",
     response_model=NewKeyReply,
-    responses=declared(404, 413, 415, 422, 503),
+    responses=declared(404, 413, 415, 422, 503, 507),
     openapi_extra=body_of(RotationRequest),
 )
 def rotate_key(gate: GateDependency, upload: UploadDependency, key_id: KeyId) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def rotate_key(gate: GateDependency, upload: UploadDependency, key_id: KeyId) ->
     operation_id="revokeKey",
     summary="Revoke an API key",
     response_model=KeysReply,
-    responses=declared(404, 422, 503),
+    responses=declared(404, 422, 503, 507),
 )
 def revoke_key(gate: GateDependency, key_id: KeyId) -> dict[str, Any]:
     """End an API key and its sessions for good, and give it as the one key of the list."""
@@ -110,7 +110,7 @@ def revoke_key(gate: GateDependency, key_id: KeyId) -> dict[str, Any]:
     operation_id="beginSession",
     summary="Begin a browser's session",
     response_model=SessionReply,
-    responses=declared(401, 403, 413, 415, 422, 429, 503),
+    responses=declared(401, 403, 413, 415, 422, 429, 503, 507),
     openapi_extra=body_of(SessionRequest),
 )
 async def begin_session(request: Request, gate: GateDependency, upload: UploadDependency) -> Response:
@@ -142,7 +142,7 @@ async def begin_session(request: Request, gate: GateDependency, upload: UploadDe
     operation_id="endSession",
     summary="End the browser's session",
     response_model=SessionReply,
-    responses=declared(403, 429, 503),
+    responses=declared(403, 429, 503, 507),
 )
 async def end_session(request: Request, gate: GateDependency) -> Response:
     """End the session of the request's cookie; without one there is nothing to do."""

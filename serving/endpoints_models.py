@@ -103,7 +103,7 @@ def get_model(state: State, version: Version) -> dict[str, Any]:
     operation_id="promoteModel",
     summary="Make a version the champion",
     response_model=ChampionReply,
-    responses=declared(404, 409, 422, 503),
+    responses=declared(404, 409, 422, 503, 507),
     openapi_extra={"parameters": [PARAMETER]},
 )
 def promote_model(state: State, version: Version) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def promote_model(state: State, version: Version) -> dict[str, Any]:
     operation_id="rollBackModel",
     summary="Go back to the champion before",
     response_model=ChampionReply,
-    responses=declared(409, 422, 503),
+    responses=declared(409, 422, 503, 507),
     openapi_extra={"parameters": [PARAMETER]},
 )
 def roll_back_model(state: State) -> dict[str, Any]:

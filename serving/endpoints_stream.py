@@ -142,7 +142,7 @@ def _item(value: Any) -> ResponseIn:
     summary="Tag a stream of responses",
     status_code=200,
     response_class=Lines,
-    responses=lines_of("TaggedRecord", "LineError") | declared(415, 422, 503),
+    responses=lines_of("TaggedRecord", "LineError") | declared(415, 422, 503, 507),
     openapi_extra={"requestBody": {"required": True, "content": file_body([NDJSON])}},
 )
 async def tag_stream(

@@ -58,7 +58,7 @@ def check_webhook(loop: Loop, source: SourceName) -> dict[str, Any]:
     operation_id="receiveWebhook",
     summary="Take a survey tool's event",
     response_model=ReceiptReply,
-    responses=declared(401, 404, 413, 415, 422, 503),
+    responses=declared(401, 404, 413, 415, 422, 503, 507),
     openapi_extra=_ANY_JSON,
 )
 def receive_webhook(
@@ -105,7 +105,7 @@ def list_webhook_subscriptions(loop: Loop) -> dict[str, Any]:
     operation_id="createWebhookSubscription",
     summary="Be told of events",
     response_model=SubscriptionReply,
-    responses=declared(413, 415, 422, 503),
+    responses=declared(413, 415, 422, 503, 507),
     openapi_extra=body_of(SubscriptionRequest),
 )
 def create_webhook_subscription(service: Service, loop: Loop, upload: UploadDependency) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def create_webhook_subscription(service: Service, loop: Loop, upload: UploadDepe
     operation_id="deleteWebhookSubscription",
     summary="Be told no more",
     response_model=DroppedReply,
-    responses=declared(404, 422, 503),
+    responses=declared(404, 422, 503, 507),
 )
 def delete_webhook_subscription(
     loop: Loop, subscription_id: Annotated[Text, Path(max_length=64, description="The subscription's name.")]
@@ -159,7 +159,7 @@ def list_webhook_deliveries(
     operation_id="redeliverWebhook",
     summary="Send it again",
     response_model=DeliveryRecord,
-    responses=declared(404, 422, 503),
+    responses=declared(404, 422, 503, 507),
 )
 def redeliver_webhook(
     loop: Loop, delivery_id: Annotated[Text, Path(max_length=64, description="The delivery's name.")]

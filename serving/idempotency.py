@@ -7,6 +7,7 @@ Jena, J. & Dalal, S. (2025). The Idempotency-Key HTTP Header Field. Internet-Dra
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from tempfile import SpooledTemporaryFile
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data.api_keys import ApiKey
 from data.errors import WhyscoreError
-from data.kept_answers import KEPT_HOURS, KeptAnswer, KeptAnswers
+from data.kept_answers import KEPT_HOURS, WORK_SECONDS, KeptAnswer, KeptAnswers
 from serving.problems import http_problem, log, new_problem, problem_of, problem_response
 from serving.request_facts import route_of
 
@@ -33,6 +34,9 @@ PARAMETER: dict[str, Any] = {
     "again but answered as before.",
 }
 """The header as the OpenAPI document has it."""
+
+RETRY_SECONDS = 5
+"""When to ask again about a request that is being worked on, or that a crash has cut short."""
 
 _TAKEN = re.compile(r"/v1/(responses|jobs|annotations|models/rollback|models/[^/]+/promote)")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -94,7 +98,8 @@ class IdempotencyKeys:
         elif held == "new":
             await self._pass_on(key_hash, body, scope, receive, send)
         else:
-            await problem_response(_refusal(held))(scope, receive, send)
+            again = {"Retry-After": str(RETRY_SECONDS)} if held == "busy" else None
+            await problem_response(_refusal(held), again)(scope, receive, send)
 
     async def _pass_on(
         self, key_hash: str, body: IO[bytes], scope: Scope, receive: Receive, send: Send
@@ -113,15 +118,26 @@ class IdempotencyKeys:
         async def held(message: Message) -> None:
             messages.append(message)
 
+        renewing = asyncio.create_task(self._renew(key_hash, route_of(scope)))
         try:
             await self.app(scope, replayed, held)
         finally:
+            renewing.cancel()
             try:
                 await run_in_threadpool(self._answers.finish, key_hash, _kept(messages))
             except WhyscoreError as error:  # the answer stands all the same
                 log.error("%s: the answer cannot be kept: %s", route_of(scope), error.message)
         for message in messages:
             await send(message)
+
+    async def _renew(self, key_hash: str, route: str) -> None:
+        """Keep a key claimed while its request takes long; a server that is killed lets it go soon."""
+        while True:
+            await asyncio.sleep(WORK_SECONDS / 4)
+            try:
+                await run_in_threadpool(self._answers.renew, key_hash)
+            except WhyscoreError as error:
+                log.error("%s: the claim on a key cannot be renewed: %s", route, error.message)
 
 
 def _owner(scope: Scope) -> bytes:

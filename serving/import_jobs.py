@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -18,6 +19,7 @@ from data.files import plain_reason
 from data.jobs import LEASE_SECONDS, MOST_ATTEMPTS, Job, JobBoard
 from data.scale import Scale
 from data.store import Store, StoreError
+from data.store_engine import StoreFullError
 from serving.ingest import IngestCounts, ResponseTagger, ingest_file
 from serving.problems import problem_of, unforeseen
 
@@ -123,8 +125,8 @@ class ImportWorker:
 
     def _run(self, job: Job) -> None:
         if job.attempts > MOST_ATTEMPTS:
-            sentence = f"the job was interrupted {MOST_ATTEMPTS} times; send the file in parts"
-            self._fail(job, InputError(sentence))
+            often = f"the job was interrupted {MOST_ATTEMPTS} times without getting further"
+            self._fail(job, InputError(f"{often}; send the file in parts"))
             return
         try:
             with self._heartbeat(job):
@@ -162,7 +164,9 @@ class ImportWorker:
             date_format=job.options.get("date_format"),
             mask=tuple(job.options.get("mask") or ()),
             on_checked=lambda rows: report(rows_total=rows),
-            on_counts=lambda counts: report(rows_done=_stored(counts), counts=asdict(counts)),
+            on_counts=lambda counts: report(
+                rows_done=_stored(counts), counts=asdict(counts), **_hope(counts)
+            ),
         )
 
     def _fail(self, job: Job, error: Exception) -> None:
@@ -211,6 +215,11 @@ class ImportWorker:
             log.error("jobs: %s", type(error).__name__)
 
 
+def _hope(counts: IngestCounts) -> dict[str, int]:
+    """Forget how often a job was interrupted once it gets further than ever: it is not what kills workers."""
+    return {"attempts": 1} if counts.created + counts.updated else {}
+
+
 def _stored(counts: IngestCounts) -> int:
     return counts.received - counts.replaced
 
@@ -221,7 +230,8 @@ def spooling() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"the file of a job cannot be kept ({plain_reason(error)})") from error
+        kind = StoreFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StoreError
+        raise kind(f"the file of a job cannot be kept ({plain_reason(error)})") from error
 
 
 def sync_file(path: Path) -> None:

@@ -32,7 +32,7 @@ _BATCH_TOKENS = 2048
 _GATHER_S = 0.002
 _CHARS_PER_TOKEN = 4
 _SPECIAL_TOKENS = 2
-_RATE_WEIGHT = 0.2  # of the newest batch in the running rate
+_RATE_MEMORY = 0.8  # what the batches so far keep of their weight in the running rate at each further one
 _FIRST_RATE = 2000.0  # tokens a second, until something was measured
 
 
@@ -153,7 +153,8 @@ class MicroBatches:
         self._comments: dict[tuple[int, str], _Comment] = {}
         self._tokens = self._waiting = 0
         self._under_way = 0
-        self._rate = _FIRST_RATE
+        self._rate = self._tokens_read = _FIRST_RATE
+        self._seconds_reading = 1.0
         self._together = 1
         self._gathering: asyncio.TimerHandle | None = None
         self._last_done = clock()
@@ -357,9 +358,17 @@ class MicroBatches:
         metrics.set_queue(self._waiting)
 
     def _note_rate(self, batch: list[_Comment], seconds: float) -> None:
-        rate = sum(comment.tokens for comment in batch) / max(seconds, 1e-4)
+        """Take a batch into the running rate: tokens by seconds, each summed with waning weights.
+
+        A mean of each batch's own rate would be far too high: of two that were read side by side the second
+        one to end seems to have taken no time.
+        """
         if len(batch) > 1:  # a lone comment tells what a call costs, not what the machine can do
-            self._rate += _RATE_WEIGHT * (rate - self._rate)
+            self._tokens_read *= _RATE_MEMORY
+            self._seconds_reading *= _RATE_MEMORY
+            self._tokens_read += sum(comment.tokens for comment in batch)
+            self._seconds_reading += seconds
+            self._rate = self._tokens_read / max(self._seconds_reading, 1e-4)
 
     def _settle(self, comment: _Comment, row: TaggedResponse) -> None:
         comment.row = row

@@ -183,6 +183,7 @@ def _fields_problem(
     first = errors[0]
     more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
     where = first.parameter or (first.pointer or "")[2:] or "body"
+    where = where if len(where) <= 80 else f"{where[:79]}\u2026"  # a key may be anything
     return new_problem(kind.status, kind.title, f"{where}: {first.detail}{more}", errors=errors)
 
 

@@ -74,7 +74,7 @@ class JobReply(BaseModel):
         "which what an interrupted one stored is unchanged."
     )
     problem: JobProblem | None = Field(description="Why it failed.")
-    attempts: int = Field(description="How often it was begun; more than once after an interruption.")
+    attempts: int = Field(description="How often it was begun since it last got further.")
     cancel_requested: bool = Field(description="Whether somebody asked for its end.")
     created_at: Moment = Field(description="When it was put up, in UTC.")
     updated_at: Moment = Field(description="When it was last heard of, in UTC.")

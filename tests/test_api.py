@@ -126,3 +126,10 @@ def test_only_this_machines_own_names_are_answered(tmp_path, host, status):
         assert client.get("/healthz", headers={"Host": host}).status_code == status
     with served(tmp_path, allow_remote=True) as client:
         assert client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+def test_a_key_that_is_endless_does_not_make_the_sentence_so(client):
+    answer = client.post("/v1/tag", json={"responses": [], "x" * 5000: 1})
+    found = problem(answer, 422)
+    assert len(found["detail"]) < 200
+    assert found["errors"][0]["pointer"] == "#/" + "x" * 5000

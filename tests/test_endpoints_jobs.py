@@ -184,7 +184,7 @@ def test_a_job_whose_worker_was_lost_goes_on_with_the_next(service, tmp_path):
     with Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}") as store:
         assert ImportWorker(store, tmp_path, NPS, StubTagger).run_one()
     done = service.get(where).json()
-    assert (done["state"], done["attempts"]) == ("done", 2)
+    assert (done["state"], done["rows_done"]) == ("done", 2)
 
 
 def test_a_worker_that_lost_its_job_writes_nothing_more_of_it(service):
@@ -205,6 +205,32 @@ def test_a_job_that_kills_its_workers_is_given_up(service):
         lost(service)
     assert worker_of(service).run_one()
     assert "interrupted" in service.get(where).json()["problem"]["detail"]
+
+
+def test_a_job_that_gets_further_each_time_is_not_given_up(service, monkeypatch):
+    where = put_up(service, many((MOST_ATTEMPTS + 3) * CHUNK))
+    worker = worker_of(service)
+    report, deaths = JobBoard.report, 0
+
+    class Killed(BaseException):
+        """Stands for SIGKILL: nothing is cleaned up after it."""
+
+    def die(board, job, **progress):
+        kept = report(board, job, **progress)
+        if progress.get("counts", {}).get("created"):
+            raise Killed
+        return kept
+
+    monkeypatch.setattr(JobBoard, "report", die)
+    while service.get(where).json()["state"] != "done":
+        try:
+            worker.run_one()
+        except Killed:
+            deaths += 1
+            lost(service)
+        assert deaths < 50
+    assert deaths > MOST_ATTEMPTS
+    assert store_of(service).count() == (MOST_ATTEMPTS + 3) * CHUNK
 
 
 def test_a_job_waits_for_a_model_and_for_its_own_folder(service, tmp_path):

@@ -3,10 +3,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from data.api_keys import ApiKeys
-from data.kept_answers import KeptAnswers
+from data.kept_answers import WORK_SECONDS, KeptAnswers
 from data.service_schema import kept_answers
 from data.store import StoreError
 from tests.http_client import SECRET, problem, served, store_of
@@ -154,3 +154,42 @@ def test_a_claimed_key_is_busy_until_it_is_let_go(shared_store):
     assert answers.begin("k", "g") == "other"
     answers.finish("k", None)
     assert answers.begin("k", "g") == "new"
+
+
+def test_the_key_of_a_crashed_request_is_free_within_a_minute(client):
+    answers = KeptAnswers(store_of(client))
+    with store_of(client).reading() as connection:
+        assert connection.scalar(select(func.count()).select_from(kept_answers)) == 0
+    answers.begin("k", "f")  # and the process is killed
+    with store_of(client).reading() as connection:
+        until = connection.scalar(select(kept_answers.c.expires_at))
+    assert until <= datetime.now(UTC) + timedelta(seconds=WORK_SECONDS)
+    with store_of(client).writing() as connection:
+        connection.execute(update(kept_answers).values(expires_at=datetime.now(UTC) - timedelta(seconds=1)))
+    assert answers.begin("k", "f") == "new"
+
+
+def test_a_request_that_takes_long_keeps_its_key(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.idempotency.WORK_SECONDS", 0.04)
+    renewed, go_on = threading.Event(), threading.Event()
+    renew = KeptAnswers.renew
+
+    def noted(answers, key_hash):
+        renew(answers, key_hash)
+        renewed.set()
+
+    class Slow(StubTagger):
+        def tag(self, responses):
+            assert go_on.wait(60)
+            return super().tag(responses)
+
+    monkeypatch.setattr(KeptAnswers, "renew", noted)
+    with served(tmp_path, Slow()) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, client)
+        assert renewed.wait(60)
+        busy = post(client)
+        go_on.set()
+        assert (busy.status_code, busy.headers["retry-after"]) == (409, "5")
+        assert first.result().json()["created"] == 1
+        kept = post(client)
+    assert kept.headers["idempotency-replayed"] == "true"

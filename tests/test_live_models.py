@@ -259,15 +259,16 @@ def test_promotions_and_rollback_are_followed_without_a_failed_request(live, two
     assert (status["model"], status["follows"], status["refused"]) == ("reason-codes/1", "champion", None)
 
 
-def test_a_half_written_champion_is_refused_and_taken_once_it_is_whole(live, two_versions, tmp_path):
-    network = tmp_path / "version-2" / "model.onnx"
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "taxonomy.yaml", "reason_codes.json"])
+def test_a_half_written_champion_is_refused_and_taken_once_it_is_whole(live, two_versions, tmp_path, name):
+    network = tmp_path / "version-2" / name
     whole = network.read_bytes()
     network.write_bytes(whole[: len(whole) // 2])
     promote(2, two_versions)
     until(lambda: live.get("/v1/models/serving").json()["refused"])
     refused = live.get("/v1/models/serving").json()["refused"]
     assert refused["model"] == "reason-codes/2"
-    assert "cannot be loaded" in refused["reason"]
+    assert refused["reason"]
     assert tag_once(live) == "reason-codes/1"
     ready = live.get("/readyz")
     assert ready.status_code == 200

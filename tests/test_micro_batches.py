@@ -273,3 +273,19 @@ def test_load_over_many_requests_is_exact():
         assert room.load.comments == room.load.tokens == room.load.batches == 0
 
     run(work, batch_tokens=30, queue_tokens=1_000_000)
+
+
+def test_two_batches_read_side_by_side_do_not_seem_quicker_than_they_were():
+    now = [0.0]
+
+    async def work(room):
+        tagger = GatedTagger()
+        tagger.gate.clear()
+        asked = asyncio.create_task(room.tag(answers("a", "b", "c", "d"), tagger))
+        await until(lambda: room.load.batches == 2)
+        before, now[0] = room.load.tokens_per_second, 10.0
+        tagger.gate.set()  # both end at the same moment: the second took no time of its own
+        await asked
+        assert room.load.tokens_per_second < before
+
+    run(work, batch_tokens=4, clock=lambda: now[0])

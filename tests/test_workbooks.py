@@ -1,5 +1,6 @@
 """Workbooks and Parquet: as programs write them, and as they break."""
 
+import gzip
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -154,3 +155,38 @@ def test_a_moment_beyond_the_calendar_is_one_sentence(tmp_path):
         pa.table({"comment": ["x"], "t": pa.array([2**60], pa.timestamp("us"))}), tmp_path / "a.parquet"
     )
     assert sentence(tmp_path / "a.parquet") == "the file is not Parquet that can be read"
+
+
+def swollen(path, target, change):
+    """Write a small workbook again with one part changed; give its path."""
+    small = as_xlsx([["comment"], ["Billed"]], path.with_name("small.xlsx"))
+    with zipfile.ZipFile(small) as given, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name in given.namelist():
+            data = given.read(name)
+            made.writestr(name, change(data) if name == target else data)
+    return path
+
+
+def test_a_workbook_that_unpacks_to_many_times_its_size_is_refused(tmp_path):
+    cells = b'<c t="n"><v>1</v></c>' * 1_000_000
+    path = swollen(
+        tmp_path / "bomb.xlsx",
+        "xl/worksheets/sheet1.xml",
+        lambda data: data.replace(b"</row>", cells + b"</row>", 1),
+    )
+    assert sentence(path) == "the workbook unpacks to more than 200 times its size; save it as CSV"
+
+
+def test_a_workbook_of_more_columns_than_excel_has_is_refused(tmp_path):
+    cells = b'<c t="n"><v>1</v></c>' * 16_384
+    path = swollen(
+        tmp_path / "wide.xlsx",
+        "xl/worksheets/sheet1.xml",
+        lambda data: data.replace(b"</row>", cells + b"</row>", 1),
+    )
+    assert sentence(path) == "row 1: a workbook has at most 16384 columns"
+
+
+def test_a_gzipped_workbook_that_unpacks_to_many_times_its_size_is_refused(write):
+    path = write("bomb.xlsx.gz", gzip.compress(b"\0" * 2**26))
+    assert sentence(path) == "the file unpacks to more than 200 times its size; unpack it, or use CSV"

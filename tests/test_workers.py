@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from whyscore.server import allow_connections
 from whyscore.workers import threads_of_each
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +22,18 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="lo
 def test_workers_share_the_threads():
     assert [threads_of_each(n, 8) for n in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
     assert threads_of_each(1000, None) == 1
+
+
+def test_a_server_opens_as_many_connections_as_the_system_allows():
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, before[1]), before[1]))
+    try:
+        allow_connections()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def children(parent):

@@ -114,6 +114,7 @@ def make_app(model: str | None, settings: Settings) -> Any:
     from serving.tagging import load_tagger
 
     share_arenas()
+    allow_connections()
     set_up_logs(settings.log)
     # A registry that is gone is asked again soon anyway; MLflow alone would hold a request for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -130,6 +131,19 @@ def share_arenas() -> None:
     """Let the threads share two heaps; by default each has its own, and none gives back what it once held."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # there is none of it outside glibc
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+
+
+def allow_connections() -> None:
+    """Open as many files as the system lets this process: each request that waits holds a connection.
+
+    Many systems begin with 1,024, less than the queue of comments can hold; beyond it connections would
+    break, where there should be 429.
+    """
+    with contextlib.suppress(ImportError, OSError, ValueError):  # there is none of it on Windows
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def listen(host: str, port: int, settings: Settings) -> socket.socket:
