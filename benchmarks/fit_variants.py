@@ -107,6 +107,7 @@ VARIANTS = {
     "thrice": Variant("two readings of a comment agree, weight 3", {"consistency": 3.0}),
     "longer": Variant("6 epochs", {"epochs": 6, "patience": 6}),
     "soup": Variant("mean of the weights of three fits (Wortsman et al. 2022)", fits=3),
+    "twice": Variant("two readings agree, without contrast", {"contrast": 0.0}),
     "once": Variant("each comment is read once, without contrast; so all below", _ONCE),
     "once-finish": Variant("and 1 epoch on fitted and validation part", _ONCE, finish=Finish(1, 1 / 3)),
     "once-finish-all": Variant("and 1 epoch on all annotations", _ONCE, finish=Finish(1, 1 / 3, True)),
