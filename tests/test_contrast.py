@@ -51,7 +51,7 @@ def test_it_is_never_negative_and_like_beside_like_loses_least(n, seed):
     codes = [{int(rng.integers(2))} for _ in range(n)]
     scattered = contrast(*batch(rng.standard_normal((n, 4)).tolist(), codes))
     sorted_out = contrast(*batch([[1.0 - min(c), float(min(c)), 0, 0] for c in codes], codes))
-    assert 0.0 <= float(sorted_out) <= float(scattered) + 1e-5
+    assert 0.0 <= float(sorted_out) <= float(scattered) + 1e-3  # orthogonal, not opposite
 
 
 def test_padding_changes_nothing():

@@ -17,7 +17,8 @@ from sqlalchemy import make_url
 from data.settings import Settings
 from model.registry import connect, find_model
 from model.versions import promote
-from tests.benchmark_scripts import load
+
+from tests import benchmark_modules  # isort: skip  # noqa: F401
 from tests.stores import fresh_database, needs_postgresql
 from tests.test_store_faults import Gate
 
@@ -46,7 +47,8 @@ def home(trained_home, tmp_path):
 @contextmanager
 def serving(settings, ready="/readyz", **environment):
     """Start the real server; give what asks it."""
-    scripts = load("serving_load")
+    import serving_load as scripts
+
     server = scripts.whyscore_server(settings.home, WHYSCORE_FOLLOW_SECONDS="0.1", **environment)
     server = scripts.Server(server.name, server.command, ready, "", server.body, server.environment)
     with scripts.Running(server, scripts.free_port(), settings.home / "log") as running:

@@ -1,18 +1,22 @@
 """What the serving benchmark gives to infinity: the fine-tuned encoder, its tokenizer, and its requests."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
-
-from serving_infinity import export_encoder, infinity_body, infinity_server, tokenizer_settings
-
 from model.description import ModelDescription
+
+from tests import benchmark_modules  # isort: skip  # noqa: F401
+
+from serving_infinity import (  # isort: skip
+    export_encoder,
+    infinity_body,
+    infinity_server,
+    tokenizer_settings,
+)
 
 
 @pytest.fixture

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from data.store import Store
-from tests.benchmark_scripts import load
+
+from tests import benchmark_modules  # isort: skip  # noqa: F401
 from tests.stubs import tagged
 
-overload, promotions, kills = (load(f"serving_{name}") for name in ("overload", "promotions", "kills"))
-fuzzed = load("fuzzed_readers")
-mutations = load("file_mutations")
-arrivals = load("serving_arrivals")
+import file_mutations as mutations  # isort: skip
+import fuzzed_readers as fuzzed  # isort: skip
+import serving_arrivals as arrivals  # isort: skip
+import serving_kills as kills  # isort: skip
+import serving_overload as overload  # isort: skip
+import serving_promotions as promotions  # isort: skip
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists(), reason="measures servers through /proc"
