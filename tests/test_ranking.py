@@ -107,7 +107,9 @@ def test_findings_are_those_of_the_model_floor(client):
     expected = find_all(ScoredResponses.from_tagged(with_periods(rows), NPS)).to_dict()
     assert [(spot["segment"], spot["value"]) for spot in expected["hotspots"]] == [("region", "South")]
     labels = {"billing.unexpected-charge": "Unexpected charge"}
-    assert answer.json() == json.loads(json.dumps(expected | {"labels": labels}))
+    assert answer.json() == json.loads(
+        json.dumps(expected | {"labels": labels, "versions": ["stub/1 (taxonomy 3)"]})
+    )
 
 
 def test_two_models_in_the_store_refuse_changes_over_time(client):
