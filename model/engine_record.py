@@ -46,6 +46,9 @@ class EngineCheck:
         Whether the engine may serve where nobody asks for it by name.
     reason
         Why not.
+    f1_expected_change
+        By how much F1 is expected to move, given the probabilities in full precision (see
+        `model.engine_f1`); None without such a part, and in older records.
     """
 
     difference: float | None
@@ -53,6 +56,7 @@ class EngineCheck:
     f1_change: float | None
     kept: bool
     reason: str = ""
+    f1_expected_change: float | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from data.errors import MissingExtraError, ModelError
 from model.description import ModelDescription
 from model.engine import INT8_FILE, ONNX_FILE, Engine
+from model.engine_f1 import F1Move, LabelledPart
 from model.engine_record import (
     ENGINES,
     EXACT,
@@ -27,11 +28,11 @@ from model.openvino_int8 import write_openvino_int8
 from model.tokens import TokenizedComment
 
 MOST_F1_CHANGE = 0.002
-"""A reduced precision that moves F1 by this much or more does not serve unasked."""
+"""A reduced precision that is to be expected to move F1 by this much or more does not serve unasked."""
+BEYOND_CHANCE = 2.0
+"""Standard errors by which F1 may fall further where few comments tell of it."""
 EXACT_TOLERANCE = 1e-3
 """Float32 on two runtimes differs by rounding alone; more than this is another network."""
-
-Measure = Callable[[NDArray[np.float32]], float]
 
 
 def derive_engines(
@@ -39,7 +40,7 @@ def derive_engines(
     description: ModelDescription,
     comments: Sequence[TokenizedComment],
     expected: NDArray[np.float32],
-    f1: Measure | None,
+    labelled: LabelledPart | None,
     threads: int | None = None,
 ) -> EngineRecord:
     """Derive every engine's files from ``model.onnx``, check each, and write the record.
@@ -51,13 +52,13 @@ def derive_engines(
     description
         Of the model.
     comments
-        To compare on; those of the validation part where `f1` is given.
+        To compare on; those of the validation part where `labelled` is given.
     expected
         Their calibrated probabilities in full precision, shape (n, n_codes, n_polarities): torch's, or
         where there is no torch those of ``model.onnx``, which was checked against it.
-    f1
-        Gives the pair micro-F1 of probabilities of `comments`; None where none of them has labels, and
-        then no reduced precision serves unasked.
+    labelled
+        What is known of `comments`; None where none of them has labels, and then no reduced precision
+        serves unasked.
     threads
         Of the engines.
 
@@ -66,7 +67,6 @@ def derive_engines(
     ModelError
         If ``model.onnx`` itself gives other scores.
     """
-    right = f1(expected) if f1 is not None else None
     engines: dict[EngineName, EngineCheck] = {}
     for name in ENGINES:
         try:
@@ -79,8 +79,8 @@ def derive_engines(
             continue
         found = description.calibrate(engine.read(comments).probabilities)
         difference = float(np.abs(found - expected).max())
-        own = f1(found) if f1 is not None else None
-        engines[name] = _judge(name, engine, difference, own, right)
+        move = None if labelled is None else labelled.move(found, expected)
+        engines[name] = _judge(name, engine, difference, move)
     if not engines["onnx"].kept:
         raise ModelError(engines["onnx"].reason, file=folder)
     record = EngineRecord(engines, digests(folder, engines))
@@ -88,13 +88,11 @@ def derive_engines(
     return record
 
 
-def _judge(
-    name: EngineName, engine: Engine, difference: float, own: float | None, right: float | None
-) -> EngineCheck:
-    change = None if own is None or right is None else own - right
-
+def _judge(name: EngineName, engine: Engine, difference: float, move: F1Move | None) -> EngineCheck:
     def checked(reason: str = "") -> EngineCheck:
-        return EngineCheck(difference, own, change, not reason, reason)
+        if move is None:
+            return EngineCheck(difference, None, None, not reason, reason)
+        return EngineCheck(difference, move.f1, move.seen, not reason, reason, move.expected)
 
     if not np.isfinite(difference):
         return checked("it gives no numbers")
@@ -103,10 +101,12 @@ def _judge(
         return checked(other if difference > EXACT_TOLERANCE else "")
     if isinstance(engine, OpenVinoEngine) and "bf" not in engine.precision:
         return checked("the processor that made the model has no bf16 to check it with")
-    if change is None:
+    if move is None:
         return checked("there are no annotated comments to measure its F1 on")
-    if abs(change) >= MOST_F1_CHANGE:
-        return checked(f"it moves F1 by {100 * change:+.2f} points")
+    if abs(move.expected) >= MOST_F1_CHANGE:
+        return checked(f"it is expected to move F1 by {100 * move.expected:+.2f} points")
+    if move.seen <= -MOST_F1_CHANGE - BEYOND_CHANCE * move.error:
+        return checked(f"it moves F1 by {100 * move.seen:+.2f} points")
     return checked()
 
 

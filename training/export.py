@@ -9,19 +9,17 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from data.annotations import Target
 from data.errors import ModelError
 from model.classifier import ReasonCodeClassifier
 from model.engine import ONNX_FILE
+from model.engine_f1 import LabelledPart
 from model.engine_record import EngineRecord
 from model.engine_variants import derive_engines
 from model.network import ReasonCodeNetwork
 from model.served_network import ServedNetwork
-from training.evaluation import evaluate_model
 
 
 def export_engines(
@@ -61,17 +59,12 @@ def export_engines(
     _write_onnx(network, folder)
     compared = list(comments) if targets else list(comments)[:256]
     compared = compared or ["No comment to compare on."]
-    f1 = None
+    labelled = None
     if targets:
-        present, known = classifier.labels.encode(targets)
-
-        def f1(probabilities: NDArray[np.float32]) -> float:
-            figures = evaluate_model(probabilities, present, known, description)
-            return figures.pair_micro.f1 or 0.0
-
+        labelled = LabelledPart(*classifier.labels.encode(targets), description.threshold_array())
     tokens = classifier.tokenize(compared)
     expected = classifier.predict_proba(compared)
-    return derive_engines(folder, description, tokens, expected, f1, classifier.settings.threads)
+    return derive_engines(folder, description, tokens, expected, labelled, classifier.settings.threads)
 
 
 def _write_onnx(network: ReasonCodeNetwork, folder: Path) -> None:
