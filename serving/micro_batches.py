@@ -224,8 +224,8 @@ class MicroBatches:
                 shared = self._comments.get((id(tagger), text))
                 found[text] = shared or _Comment(tagger, response, _tokens_of(text), self._clock())
         fresh = sum(comment.tokens for comment in found.values() if not comment.entered)
-        # What cannot be read in half the time that a request has would only be read for nobody.
-        most = min(self._most, self._rate * self._timeout / 2)
+        # What cannot be read in time would be read for nobody; and who waits long had better come back later.
+        most = min(self._most, self._rate * self._timeout / 4)
         if fresh and self._tokens and self._tokens + fresh > most:
             metrics.refused_request("queue_full")
             raise OverloadedError(min(60, max(1, ceil(self._tokens / self._rate))))

@@ -144,14 +144,17 @@ def http_problem(error: HTTPException) -> Response:
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Turn every foreseen error of an application into a problem document."""
+    """Turn every foreseen error of an application into a problem document.
+
+    In the event loop: one that is not a coroutine would take a thread for each refused request.
+    """
     app.add_exception_handler(WhyscoreError, _whyscore_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(OSError, _system_error)
 
 
-def _whyscore_error(request: Request, error: Exception) -> Response:
+async def _whyscore_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, WhyscoreError)
     again = None if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     if error.status >= 500:
@@ -164,7 +167,7 @@ def _whyscore_error(request: Request, error: Exception) -> Response:
     return problem_response(problem_of(error), again)
 
 
-def _validation_error(request: Request, error: Exception) -> Response:
+async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return problem_response(
         _fields_problem(
@@ -195,7 +198,7 @@ def _field(message: str, place: Sequence[str | int]) -> FieldProblem:
     return FieldProblem(detail=detail, parameter=str(place[1]))
 
 
-def _system_error(request: Request, error: Exception) -> Response:
+async def _system_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OSError)
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         raise error
@@ -204,6 +207,6 @@ def _system_error(request: Request, error: Exception) -> Response:
     return problem_response(new_problem(507, "Storage full", detail))
 
 
-def _http_error(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return http_problem(error)
