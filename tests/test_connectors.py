@@ -250,6 +250,7 @@ def test_no_file_is_no_source():
         ("[]", "must hold 'connectors' alone"),
         ("connectors: {Bad Name: {kind: delighted}}", "small letters"),
         ("connectors: {desk: {kind: other, secret_env: DESK_SECRET}}", "connectors.desk.kind: it is one of"),
+        ("connectors: {desk: {kind: {a: b}, secret_env: DESK_SECRET}}", "connectors.desk.kind: it is one of"),
         (
             "connectors:\n  delighted:\n    survey_types: [nps]",
             "connectors.delighted.secret_env: 'secret_env' is missing",

@@ -109,7 +109,7 @@ def read_connectors(path: Path | None, environment: Mapping[str, str] | None = N
             wrong = f"{place[0]}.{place[1][:60]}: a name is of small letters, digits and hyphens"
             raise InputError(wrong, file=path, row=lines(*place))
         kind = part.get("kind", name) if isinstance(part, dict) else None
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             wrong = f"connectors.{name}.kind: it is one of {', '.join(KINDS)}"
             raise InputError(wrong, file=path, row=lines(*place, "kind"), column="kind")
         try:
