@@ -31,8 +31,9 @@ class FitSettings:
         Passes without a gain on validation after which to stop.
     consistency
         Weight of the `disagreement` between two readings of a comment; 0 reads it once, in half the time.
-    contrast
-        Weight of the contrast between comments (see `model.contrast`).
+    contrast, contrast_below
+        Weight of the contrast between comments (see `model.contrast`), and the number of comments below
+        which a set is fitted with it: it lets an encoder forget what its codes do not need, and codes may come later.
     last_epochs, last_share
         Passes over all annotations, the validation part's too, with which a large set's fit ends, and the
         share of the rates that they begin at (see `ReasonCodeClassifier.go_on`).
@@ -57,6 +58,7 @@ class FitSettings:
     patience: int = 3
     consistency: float = 1.0
     contrast: float = 0.2
+    contrast_below: int = 1000
     last_epochs: int = 1
     last_share: float = 1 / 3
     seed: int = 0

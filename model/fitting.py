@@ -143,6 +143,7 @@ class _Run:
         haste = (2.0 if len(self.lengths) < settings.small else 1.0) * group.count**0.5
         self.optimizer, self.schedule = optimizer_for(network, settings, self.steps, haste)
         self.readings = 2 if settings.consistency else 1
+        self.contrasts = settings.contrast > 0 and len(self.lengths) < settings.contrast_below
         self.average = WeightAverage(network, settings.average)
         self.history: list[dict[str, float]] = []
         self.best_score, self.best_epoch = -1.0, 0
@@ -218,7 +219,7 @@ class _Run:
         if plan.consistency:
             ids, mask, present, known = (torch.cat([one, one]) for one in (ids, mask, present, known))
         with autocast(self.device, self.precision):
-            if plan.contrast:
+            if self.contrasts:
                 states = self.network.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
                 logits, _ = self.network.score(states, mask)
             else:
@@ -227,7 +228,7 @@ class _Run:
         if plan.consistency:
             first, second = logits.chunk(2)
             loss = loss + plan.consistency * disagreement(first, second, known.chunk(2)[0])
-        if plan.contrast:
+        if self.contrasts:
             loss = loss + plan.contrast * contrast(states, mask, present, known)
         return loss
 
