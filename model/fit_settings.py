@@ -33,7 +33,8 @@ class FitSettings:
         Weight of the `disagreement` between two readings of a comment; 0 reads it once, in half the time.
     contrast, contrast_below
         Weight of the contrast between comments (see `model.contrast`), and the number of comments below
-        which a set is fitted with it: it lets an encoder forget what its codes do not need, and codes may come later.
+        which a set is fitted with it: it lets an encoder forget what its codes do not need, and codes may
+        come later.
     last_epochs, last_share
         Passes over all annotations, the validation part's too, with which a large set's fit ends, and the
         share of the rates that they begin at (see `ReasonCodeClassifier.go_on`).
