@@ -199,9 +199,26 @@ def _annotations(dice: Dice) -> Made:
 
 
 def _audit(dice: Dice) -> Made:
-    design = {"id": "a1", "seed": 1, "population": 10, "size": 5, "method": "simple"}
+    design = {
+        "id": "0123456789ab",
+        "model": "reason-codes/1",
+        "taxonomy_version": 1,
+        "drawn_at": "2026-05-01T10:00:00Z",
+        "stratify": "score",
+        "seed": 1,
+        "drawn": 5,
+        "frame_size": 10,
+        "frame_digest": "0123456789abcdef" * 2,
+    }
+    label = {"code": "billing.charge", "polarity": "negative"}
     rows = [
-        {"response_id": f"r{i}", "comment": COMMENTS[0], "taxonomy_version": 1, "codes": [], "audit": design}
+        {
+            "response_id": f"r{i}",
+            "comment": COMMENTS[0],
+            "taxonomy_version": 1,
+            "codes": [label] * (i % 2),
+            "audit": design | {"item": i + 1, "inclusion_probability": 0.5, "stratum": i % 3},
+        }
         for i in range(5)
     ]
     return ".jsonl", _lines(rows, dice), ""

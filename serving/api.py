@@ -50,7 +50,7 @@ from serving.openapi import describe
 from serving.problems import handle_errors
 from serving.ranking import StoredRanking
 from serving.rate_limits import RateLimits
-from serving.request_limits import BodyDeadline, HeaderLimit
+from serving.request_limits import BodyDeadline, EarlyRefusal, HeaderLimit
 from serving.request_log import RequestLog
 from serving.state import ServiceState
 from serving.tracing import Tracer, tracer_on_request
@@ -172,6 +172,8 @@ def _add_middleware(app: FastAPI, settings: Settings, gate: Gate, store: Store) 
     app.add_middleware(Guard, gate=gate, any_host=settings.allow_remote)
     app.add_middleware(HeaderLimit)
     app.add_middleware(UnexpectedErrors)
+    # The queue is asked for anew: each time that the application comes up it has another.
+    app.add_middleware(EarlyRefusal, path="/v1/tag", refuse=lambda: app.state.micro_batches.refuse_if_full())
     origins = parts_of(settings.cors_origins)
     if origins:
         app.add_middleware(

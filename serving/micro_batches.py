@@ -16,12 +16,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from math import ceil
 
 from data.errors import WhyscoreError
 from data.responses import Response
 from data.tags import TaggedResponse
 from serving import metrics
+from serving.admission import Admission
 from serving.ingest import ResponseTagger
 
 # Batches under way: one is read while the next is tokenized and the last one's evidence is found.
@@ -32,25 +32,6 @@ _BATCH_TOKENS = 2048
 _GATHER_S = 0.002
 _CHARS_PER_TOKEN = 4
 _SPECIAL_TOKENS = 2
-_RATE_MEMORY = 0.8  # what the batches so far keep of their weight in the running rate at each further one
-_FIRST_RATE = 2000.0  # tokens a second, until something was measured
-
-
-class OverloadedError(WhyscoreError):
-    """More waits to be tagged than can be read in time.
-
-    Attributes
-    ----------
-    retry_after_s
-        When it is worth trying again.
-    """
-
-    status = 429
-    title = "Too many requests"
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"more comments wait than can be read in time; try again in {retry_after_s} s")
-        self.retry_after_s = retry_after_s
 
 
 class LateError(WhyscoreError):
@@ -142,19 +123,13 @@ class MicroBatches:
         batch_tokens: int = _BATCH_TOKENS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._most, self._timeout, self._batch_tokens, self._clock = (
-            queue_tokens,
-            timeout_s,
-            batch_tokens,
-            clock,
-        )
+        self._admission = Admission(queue_tokens, timeout_s, clock)
+        self._timeout, self._batch_tokens, self._clock = timeout_s, batch_tokens, clock
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tagging")
         self._requests: deque[_Request] = deque()
         self._comments: dict[tuple[int, str], _Comment] = {}
         self._tokens = self._waiting = 0
         self._under_way = 0
-        self._rate = self._tokens_read = _FIRST_RATE
-        self._seconds_reading = 1.0
         self._together = 1
         self._gathering: asyncio.TimerHandle | None = None
         self._last_done = clock()
@@ -163,7 +138,20 @@ class MicroBatches:
     @property
     def load(self) -> Load:
         """How much there is to do."""
-        return Load(self._waiting, self._tokens, self._under_way, self._rate)
+        return Load(self._waiting, self._tokens, self._under_way, self._admission.rate)
+
+    def refuse_if_full(self, fresh: int = 1) -> None:
+        """Refuse a request that brings so many tokens where too much waits already.
+
+        Raises
+        ------
+        OverloadedError
+            Then.
+        """
+        refusal = None if self._closed else self._admission.refusal(self._tokens, fresh)
+        if refusal is not None:
+            metrics.refused_request("queue_full")
+            raise refusal
 
     async def tag(self, responses: Sequence[Response], tagger: ResponseTagger) -> list[TaggedResponse]:
         """Tag the responses of one request, all with the same model.
@@ -224,14 +212,12 @@ class MicroBatches:
                 shared = self._comments.get((id(tagger), text))
                 found[text] = shared or _Comment(tagger, response, _tokens_of(text), self._clock())
         fresh = sum(comment.tokens for comment in found.values() if not comment.entered)
-        # What cannot be read in time would be read for nobody; and who waits long had better come back later.
-        most = min(self._most, self._rate * self._timeout / 4)
-        if fresh and self._tokens and self._tokens + fresh > most:
-            metrics.refused_request("queue_full")
-            raise OverloadedError(min(60, max(1, ceil(self._tokens / self._rate))))
+        self.refuse_if_full(fresh)
         return [found[response.comment or ""] for response in responses]
 
     def _enter(self, wanted: Sequence[_Comment], tagger: ResponseTagger) -> _Request:
+        if not self._tokens:
+            self._admission.note_idle()
         distinct = list(dict.fromkeys(wanted))
         waiting = deque(comment for comment in distinct if not comment.entered)
         done = asyncio.get_running_loop().create_future()
@@ -342,7 +328,9 @@ class MicroBatches:
         now = self._clock()
         failure = asyncio.CancelledError() if task.cancelled() else task.exception()
         if failure is None:
-            self._note_rate(batch, now - max(began, self._last_done))
+            if len(batch) > 1:  # a lone comment tells what a call costs, not what the machine can do
+                read = sum(comment.tokens for comment in batch)
+                self._admission.note_read(read, now - max(began, self._last_done))
             self._together = len({id(request) for comment in batch for request in comment.requests})
             for comment, row in zip(batch, task.result(), strict=True):
                 self._settle(comment, row)
@@ -356,19 +344,6 @@ class MicroBatches:
         self._last_done = now
         self._pump()
         metrics.set_queue(self._waiting)
-
-    def _note_rate(self, batch: list[_Comment], seconds: float) -> None:
-        """Take a batch into the running rate: tokens by seconds, each summed with waning weights.
-
-        A mean of each batch's own rate would be far too high: of two that were read side by side the second
-        one to end seems to have taken no time.
-        """
-        if len(batch) > 1:  # a lone comment tells what a call costs, not what the machine can do
-            self._tokens_read *= _RATE_MEMORY
-            self._seconds_reading *= _RATE_MEMORY
-            self._tokens_read += sum(comment.tokens for comment in batch)
-            self._seconds_reading += seconds
-            self._rate = self._tokens_read / max(self._seconds_reading, 1e-4)
 
     def _settle(self, comment: _Comment, row: TaggedResponse) -> None:
         comment.row = row

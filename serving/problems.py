@@ -154,17 +154,22 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(OSError, _system_error)
 
 
+def error_response(error: WhyscoreError) -> Response:
+    """Give the response to a foreseen error, with the time to come back where the error says one."""
+    again = None if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    return problem_response(problem_of(error), again)
+
+
 async def _whyscore_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, WhyscoreError)
-    again = None if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     if error.status >= 500:
         log.error("%s %s: %s", request.method, route_of(request.scope), error.message)
-        return problem_response(problem_of(error), again)
+        return error_response(error)
     if isinstance(error, FieldError):
         return problem_response(_fields_problem(error, [(error.message, ("body", *error.place))]))
     if error.column is not None and error.row is None and error.file is None:
         return problem_response(_fields_problem(error, [(error.message, ("query", error.column))]))
-    return problem_response(problem_of(error), again)
+    return error_response(error)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:

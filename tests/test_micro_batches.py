@@ -8,7 +8,8 @@ import pytest
 
 from data.errors import ModelError
 from data.responses import Response
-from serving.micro_batches import LateError, MicroBatches, OverloadedError
+from serving.admission import OverloadedError
+from serving.micro_batches import LateError, MicroBatches
 from tests.stubs import StubTagger
 
 

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from data.responses import Response
-from serving.micro_batches import LateError, OverloadedError
+from serving.admission import OverloadedError
+from serving.micro_batches import LateError
 from tests.http_client import SECRET, post_json, problem, served
 from tests.stubs import StubTagger
 
@@ -60,6 +61,37 @@ def test_what_is_too_much_or_too_late_is_a_problem_that_says_when_to_come_back(
     found = problem(answer, status)
     assert answer.headers["retry-after"] == after
     assert found["title"] in ("Too many requests", "Answer too late")
+
+
+def test_while_the_queue_is_full_nothing_of_a_request_is_read(tmp_path):
+    tagger = CountingTagger()
+    with served(tmp_path, tagger, queue_tokens=1024) as client, ThreadPoolExecutor(3) as threads:
+        sent = []
+        for number in range(3):  # two are read, and the third fills the queue
+            items = [{"comment": f"{SECRET} {number} {item} " + "w" * 400} for item in range(50)]
+            sent.append(threads.submit(client.post, "/v1/tag", json={"responses": items}))
+        load = client.app.state.micro_batches
+        while load.load.tokens < 1024:
+            threading.Event().wait(0.001)
+        before = metric(client, 'whyscore_refused_requests_total{reason="queue_full"}')
+        # Bytes that are no JSON: whoever had read them would have said so.
+        answer = client.post("/v1/tag", content=b"{", headers={"content-type": "application/json"})
+        found = problem(answer, 429)
+        assert 1 <= int(answer.headers["retry-after"]) <= 60
+        assert found["request_id"] == answer.headers["x-request-id"]
+        assert answer.headers["cache-control"] == "no-store"
+        assert metric(client, 'whyscore_refused_requests_total{reason="queue_full"}') == before + 1
+        assert 'method="POST",route="/v1/tag",status="429"' in client.get("/metrics").text
+        assert client.get("/v1/nps").status_code == 200
+        tagger.go.set()
+        assert all(answer.result(60).status_code in (200, 429) for answer in sent)
+        assert client.post("/v1/tag", json={"responses": [{"comment": "Billed"}]}).status_code == 200
+
+
+def metric(client, name):
+    """Give the value of a metric; 0 where there is none yet."""
+    lines = client.get("/metrics").text.splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), 0.0)
 
 
 def test_a_large_body_is_read_as_a_small_one_is(shared):
