@@ -63,7 +63,7 @@ def product(folder: Path, home: Path, threads: int, count: int, rounds: int, eng
     }
 
 
-def engines(folder: Path, threads: int, count: int, rounds: int, streams: int) -> dict[str, Any]:
+def engines(folder: Path, threads: int, count: int, rounds: int, streams: int | None) -> dict[str, Any]:
     """Measure every engine alone; one that an older model has no file for is left out."""
     description = read_description(folder)
     tokenizer = load_tokenizer(folder, description.max_tokens)
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--streams", type=int, default=1)
+    parser.add_argument("--streams", type=int, help="default: as when serving")
     parser.add_argument("--engine", default="auto")
     a = parser.parse_args()
     if a.part == "product":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,7 @@ class OnnxEngine:
             raise ModelError("the exported network cannot be loaded", file=path) from error
         self.pad_id = pad_id
         self.shapes = BatchShapes()
-        self._turns = Turns()
+        self._turns = Turns([self.session])
         self._exact = "contribution" in {output.name for output in self.session.get_outputs()}
         self._wanted = ["logits", "contribution" if self._exact else "attention"]
 
@@ -109,25 +110,27 @@ class OnnxEngine:
         ids = [comment.ids for comment in comments]
         for batch in self.shapes.plan([len(one) for one in ids]):
             tokens, mask = fill(batch, ids, self.pad_id)
-            with self._turns.take():
-                scores, part = self.session.run(self._wanted, {"input_ids": tokens, "attention_mask": mask})
+            with self._turns.take() as session:
+                scores, part = session.run(self._wanted, {"input_ids": tokens, "attention_mask": mask})
             collected.add(batch.rows, scores, part)
         return collected.reading()
 
 
 class Collector:
-    """Puts what the network says of each batch in the order of the comments."""
+    """Puts what the network says of each batch in the order of the comments; from several threads, too."""
 
     def __init__(self, comments: Sequence[TokenizedComment], exact: bool) -> None:
         self._lengths = [len(comment.ids) for comment in comments]
         self._exact = exact
+        self._guard = threading.Lock()
         self._logits: NDArray[np.float32] | None = None
         self._parts: list[NDArray[np.float32]] = [np.zeros((0, 0, 0), np.float32)] * len(comments)
 
     def add(self, rows: NDArray[np.intp], scores: NDArray[np.float32], part: NDArray[np.float32]) -> None:
         """Take the outputs of one batch, whose first rows are the comments `rows`; the rest is filler."""
-        if self._logits is None:
-            self._logits = np.zeros((len(self._lengths), *scores.shape[1:]), np.float32)
+        with self._guard:
+            if self._logits is None:
+                self._logits = np.zeros((len(self._lengths), *scores.shape[1:]), np.float32)
         self._logits[rows] = scores[: len(rows)]
         if not self._exact:
             part = np.broadcast_to(part[:, :, None], (*scores.shape, part.shape[-1]))

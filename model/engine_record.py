@@ -126,7 +126,7 @@ def check_files(folder: Path, name: EngineName, record: EngineRecord) -> None:
 
 
 def open_engine(
-    name: EngineName, folder: Path, pad_id: int, threads: int | None = None, streams: int = 1
+    name: EngineName, folder: Path, pad_id: int, threads: int | None = None, streams: int | None = None
 ) -> Engine:
     """Load an engine by name.
 

@@ -2,7 +2,8 @@
 
 Each output of a layer has its scale for its weights; what goes in is scaled as it comes, every token by
 itself in pieces of one length (`piece_of`). So no data is needed to find ranges, and a token that is far from
-the others costs them nothing.
+the others costs them nothing. The table of the words' embeddings, most of the file otherwise, has a scale
+for each row.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ PIECES = (768, 512, 384, 256, 128, 64, 32)
 """Lengths of the pieces, best first; the inputs of all layers must be whole ones."""
 _SMALLEST = 64
 """A layer with fewer inputs or outputs costs too little to be worth it."""
+_SMALLEST_TABLE = 2048
+"""Rows; a smaller table is not worth it."""
 
 
 def write_openvino_int8(graph: Path, weights: Path) -> None:
@@ -43,6 +46,8 @@ def write_openvino_int8(graph: Path, weights: Path) -> None:
         network = openvino.Core().read_model(str(graph), str(weights))
         for layer in layers(network):
             _compress(layer)
+        for lookup in lookups(network):
+            _compress_table(lookup)
         network.validate_nodes_and_infer_types()
         target = folder / INT8_GRAPH
         openvino.save_model(network, str(target), compress_to_fp16=False)
@@ -67,6 +72,19 @@ def _is_layer(node: Any) -> bool:
         return False
     shape = list(other.get_shape())
     return len(shape) == 2 and min(shape) >= _SMALLEST
+
+
+def lookups(network: Any) -> list[Any]:
+    """Give the lookups in tables that are worth to be kept in int8: the words' embeddings."""
+    return [node for node in network.get_ordered_ops() if _is_lookup(node)]
+
+
+def _is_lookup(node: Any) -> bool:
+    if node.get_type_name() != "Gather" or node.input_value(0).get_node().get_type_name() != "Constant":
+        return False
+    table = node.input_value(0)
+    shape = list(table.get_shape())
+    return len(shape) == 2 and shape[0] >= _SMALLEST_TABLE and table.get_element_type().is_real()
 
 
 def piece_of(network: Any) -> int:
@@ -96,6 +114,17 @@ def _compress(layer: Any) -> None:
     smaller = ops.matmul(layer.input_value(0), product, False, True)
     smaller.set_friendly_name(layer.get_friendly_name())
     layer.output(0).replace(smaller.output(0))
+
+
+def _compress_table(lookup: Any) -> None:
+    from openvino import opset13 as ops
+
+    whole, scale = rounded(lookup.input_value(0).get_node().get_data().astype(np.float32))
+    which, axis = lookup.input_value(1), lookup.input_value(2)
+    row, size = (ops.gather(ops.constant(part), which, axis) for part in (whole, scale))
+    smaller = ops.multiply(ops.convert(row, np.float32), size)
+    smaller.set_friendly_name(lookup.get_friendly_name())
+    lookup.output(0).replace(smaller.output(0))
 
 
 def rounded(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

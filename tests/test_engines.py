@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from model.engine_choice import CHOICES, choose_engine, machine_key, measure
 from model.engine_f1 import LabelledPart
 from model.engine_record import ENGINE_RECORD, ENGINES, EngineCheck, open_engine, read_record
 from model.engine_variants import derive_engines
-from model.openvino_int8 import rounded
+from model.openvino_int8 import INT8_GRAPH, INT8_WEIGHTS, rounded, write_openvino_int8
 from training.export import export_engines
 
 LONG = " ".join(["the queue was so very awful and my fee again"] * 5)
@@ -52,6 +53,36 @@ def test_batches_of_several_streams_come_back_in_order(folder, classifier, part)
     one = open_engine("openvino", folder, 0, 2, streams=1).read(tokens)
     two = open_engine("openvino", folder, 0, 2, streams=2).read(tokens)
     np.testing.assert_allclose(one.logits, two.logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_threads_that_read_at_the_same_time_each_get_their_own(streams, folder, classifier, part):
+    tokens = classifier.tokenize([*part[0], LONG])
+    engine = open_engine("openvino", folder, 0, 2, streams=streams)
+    whole = engine.read(tokens)
+    parts = [(start, start + 1 + 17 * (start % 3)) for start in range(0, 80, 4)]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda part: engine.read(tokens[slice(*part)]), parts * 3))
+    for (start, end), reading in zip(parts * 3, found, strict=True):
+        np.testing.assert_allclose(reading.logits, whole.logits[start:end], atol=1e-4)
+        for own, same in zip(reading.contribution, whole.contribution[start:end], strict=True):
+            np.testing.assert_allclose(own, same, atol=1e-4)
+
+
+def test_a_large_table_of_words_is_kept_in_int8(tmp_path):
+    import openvino
+    from openvino import opset13 as ops
+
+    rows = np.random.default_rng(0).normal(size=(5000, 64)).astype(np.float32)
+    ids = ops.parameter([-1, -1], np.int64, name="ids")
+    found = ops.gather(ops.constant(rows), ids, ops.constant(0))
+    openvino.save_model(openvino.Model([found], [ids]), str(tmp_path / "g.xml"), compress_to_fp16=False)
+    write_openvino_int8(tmp_path / "g.xml", tmp_path / "g.bin")
+    assert (tmp_path / INT8_WEIGHTS).stat().st_size < rows.nbytes / 3
+    graph = openvino.Core().read_model(str(tmp_path / INT8_GRAPH), str(tmp_path / INT8_WEIGHTS))
+    asked = np.array([[0, 7], [4999, 7]])
+    (read,) = openvino.compile_model(graph, "CPU")([asked]).values()
+    np.testing.assert_allclose(read, rows[asked], atol=np.abs(rows).max() / 127)
 
 
 def test_the_record_tells_differences_f1_and_digests(folder):

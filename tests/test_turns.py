@@ -1,4 +1,4 @@
-"""Turns: one at a time, first come first served."""
+"""Turns: as many at a time as there are seats, first come first served."""
 
 import threading
 
@@ -8,7 +8,7 @@ from model.turns import Turns
 
 
 def test_who_came_first_goes_first():
-    turns, order, begun = Turns(), [], []
+    turns, order, begun = Turns([0]), [], []
 
     def work(number):
         with turns.take():
@@ -27,7 +27,7 @@ def test_who_came_first_goes_first():
 
 
 def test_a_fault_gives_the_turn_back():
-    turns = Turns()
+    turns = Turns([0])
     with pytest.raises(ValueError, match="broken"), turns.take():
         raise ValueError("broken")
     with turns.take():
@@ -35,7 +35,7 @@ def test_a_fault_gives_the_turn_back():
 
 
 def test_never_two_at_once():
-    turns, inside, seen = Turns(), [], []
+    turns, inside, seen = Turns([0]), [], []
 
     def work():
         for _ in range(200):
@@ -50,3 +50,19 @@ def test_never_two_at_once():
     for thread in threads:
         thread.join(30)
     assert seen == [1] * 800
+
+
+def test_as_many_at_once_as_there_are_seats_each_with_its_own():
+    turns, both, held = Turns("ab"), threading.Barrier(2), []
+
+    def work():
+        with turns.take() as seat:
+            held.append(seat)
+            both.wait(30)  # which two of them must reach at the same time
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(held) == list("aaabbb")
