@@ -6,9 +6,10 @@ is added to the model that was in use before.
 
 from __future__ import annotations
 
+import atexit
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from training.refit import refit
 from training.release import TrainedModel
 
 _READ: dict[tuple[str, int], Booleans] = {}
+_FORMER: dict[str, tuple[Settings, str]] = {}
+_KEPT = ExitStack()
+atexit.register(_KEPT.close)
 
 
 def product(problem: Problem, seed: int) -> Prediction:
@@ -103,12 +107,22 @@ def late_code(before: Converted, after: Converted, comments: list[str], seed: in
     after
         Taxonomy with the code, and the same annotations, of which 25 that have it and 100 that do not are
         of the version that knows it.
+    seed
+        Drew the 125; the former model is the same for all of them.
     """
-    with _settings() as settings:
-        former = train(before.train, before.taxonomy, settings, fit=FitSettings(seed=seed))
-        model = _uri(former, settings)
-        added = refit(after.train, after.taxonomy, model, settings, regime="new-codes", seed=seed)
-        return _read(added, after.taxonomy, comments, settings)
+    settings, model = _former(before)
+    added = refit(after.train, after.taxonomy, model, settings, regime="new-codes", seed=seed)
+    return _read(added, after.taxonomy, comments, settings)
+
+
+def _former(before: Converted) -> tuple[Settings, str]:
+    """Give the model in use before the code came, and where it is registered; trained once for all draws."""
+    key = before.digest()
+    if key not in _FORMER:
+        settings = _KEPT.enter_context(_settings())
+        model = train(before.train, before.taxonomy, settings, fit=FitSettings(seed=0))
+        _FORMER[key] = settings, _uri(model, settings)
+    return _FORMER[key]
 
 
 def _plain(summary: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 from data.annotations import POLARITIES
 from model.calibration import fit_common_map
 from model.decision import common_threshold, decide
-from model.operating_points import BETA, POINT_NAMES, PRIOR_COUNT, Expectation, PointName
+from model.operating_points import BALANCED, BETA, POINT_NAMES, PRIOR_COUNT, Expectation, PointName
 
 Floats = NDArray[np.float64]
 
@@ -87,6 +87,9 @@ def decide_new_code(
     own, all_comments = expit(scale * out_of_fold + shift), expit(scale * pool + shift)
     trial = _Trial(_Sample(own, _weights_at(share, positive)), target, _Sample(all_comments, weight))
     thresholds = {name: trial.threshold(name, usual.get(name)) for name in POINT_NAMES}
+    # A few examples tell the share of a code badly; what the fit itself calls even odds does not hang on it.
+    steady = float(expit((logit(thresholds[BALANCED]) + shift) / 2))
+    thresholds[BALANCED] = min(max(steady, thresholds["high_recall"]), thresholds["high_precision"])
     expected = {name: trial.expect(threshold) for name, threshold in thresholds.items()}
     return NewCodeDecision(scale, shift, thresholds, expected, own)
 
