@@ -86,10 +86,11 @@ def decide_new_code(
     shift += float(logit(share) - logit(fitted))
     own, all_comments = expit(scale * out_of_fold + shift), expit(scale * pool + shift)
     trial = _Trial(_Sample(own, _weights_at(share, positive)), target, _Sample(all_comments, weight))
-    thresholds = {name: trial.threshold(name, usual.get(name)) for name in POINT_NAMES}
+    own_cuts = trial.thresholds()
     # A few examples tell the share of a code badly; what the fit itself calls even odds does not hang on it.
-    steady = float(expit((logit(thresholds[BALANCED]) + shift) / 2))
-    thresholds[BALANCED] = min(max(steady, thresholds["high_recall"]), thresholds["high_precision"])
+    steady = float(expit((logit(own_cuts[BALANCED]) + shift) / 2))
+    own_cuts[BALANCED] = min(max(steady, own_cuts["high_recall"]), own_cuts["high_precision"])
+    thresholds = {name: _towards_usual(cut, usual.get(name), count) for name, cut in own_cuts.items()}
     expected = {name: trial.expect(threshold) for name, threshold in thresholds.items()}
     return NewCodeDecision(scale, shift, thresholds, expected, own)
 
@@ -153,11 +154,10 @@ class _Trial:
     target: Floats
     pool: _Sample
 
-    def threshold(self, name: PointName, usual: float | None) -> float:
-        own = common_threshold(self.pool.probabilities, self.pool.weight, BETA[name])
-        count = int(np.any(self.target, axis=1).sum())
-        trust = 1.0 if usual is None else count / (count + _THRESHOLD_EXAMPLES)
-        return trust * own + (1 - trust) * (usual or 0.0)
+    def thresholds(self) -> dict[PointName, float]:
+        """Choose a threshold for each point."""
+        likely, weight = self.pool.probabilities, self.pool.weight
+        return {name: common_threshold(likely, weight, BETA[name]) for name in POINT_NAMES}
 
     def expect(self, threshold: float) -> Expectation:
         """Count on the reviewed comments, drawn towards what the probabilities let one expect."""
@@ -171,6 +171,12 @@ class _Trial:
         )
         recall = _towards(hits, self.reviewed.total(self.target), seen, likely_hits / pool.total(likely))
         return Expectation(precision, recall, seen)
+
+
+def _towards_usual(cut: float, usual: float | None, count: int) -> float:
+    """Draw a threshold towards that of the other codes, where there is one."""
+    trust = 1.0 if usual is None else count / (count + _THRESHOLD_EXAMPLES)
+    return trust * cut + (1 - trust) * (usual or 0.0)
 
 
 def _towards(part: float, whole: float, count: int, likely: float | None) -> float | None:
