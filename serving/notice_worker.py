@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from data.errors import InputError, ModelError, WhyscoreError
+from data.errors import InputError, ModelError
 from data.scale import Scale
 from data.source_notices import SourceNotices, TakenNotice
 from data.store import Store
@@ -16,16 +15,16 @@ from serving.connectors.fetching import TIMEOUT_SECONDS, Fetcher, FetchError, Go
 from serving.connectors.receiving import keep
 from serving.customer_loop import CustomerLoop
 from serving.ingest import ResponseTagger
+from serving.turning_thread import AFTER_FAULT_SECONDS, TurningThread
 
 log = logging.getLogger("whyscore.serving")
 
-POLL_SECONDS = 1.0
 BATCH = 5
 LEASE = timedelta(seconds=5 * TIMEOUT_SECONDS * BATCH)
 """Longer than a batch can take; what a killed process held is fetched by another after it."""
 
 
-class NoticeWorker(threading.Thread):
+class NoticeWorker(TurningThread):
     """Fetches, tags and stores what is due, again and again, until it is told to stop.
 
     Parameters
@@ -48,30 +47,11 @@ class NoticeWorker(threading.Thread):
         store: Store,
         scale: Scale,
     ) -> None:
-        super().__init__(name="whyscore-notices", daemon=True)
+        super().__init__("notices", patience=TIMEOUT_SECONDS)
         self._notices: SourceNotices = loop.notices
         self._connectors: Connectors = loop.connectors
         self._now: Callable[[], datetime] = loop.now
         self._fetcher, self._tagger, self._store, self._scale = fetcher, tagger, store, scale
-        self._ended = threading.Event()
-
-    def run(self) -> None:
-        """Work until `stop`; a failure is logged by its kind, and the work goes on after a while."""
-        wait = 0.0
-        while not self._ended.is_set():
-            self._notices.came.wait(wait)
-            self._notices.came.clear()
-            if self._ended.is_set():
-                break
-            try:
-                wait = 0.0 if self.turn() else POLL_SECONDS
-            except WhyscoreError as error:
-                log.error("notices: %s", error.message)
-                wait = 10 * POLL_SECONDS
-            except Exception as error:  # whatever it is, the next turn may go well
-                log.error("notices: %s", type(error).__name__)
-                wait = 10 * POLL_SECONDS
-        self._fetcher.close()
 
     def turn(self) -> int:
         """See to what is due now; give how many notices that were."""
@@ -83,16 +63,25 @@ class NoticeWorker(threading.Thread):
             try:
                 tagger = tagger or self._tagger()
             except ModelError:  # nothing is wrong with the notice: it waits for a model
-                self._notices.failed(one, self._now(), timedelta(seconds=10 * POLL_SECONDS))
+                self._notices.failed(one, self._now(), timedelta(seconds=AFTER_FAULT_SECONDS))
                 continue
             self._see_to(one, tagger)
         return len(taken)
+
+    def rest(self, seconds: float) -> None:
+        """Wait, at most until a notice comes."""
+        self._notices.came.wait(seconds)
+        self._notices.came.clear()
 
     def stop(self) -> None:
         """End after the response that is under way."""
         self._ended.set()
         self._notices.came.set()
-        self.join(TIMEOUT_SECONDS)
+        super().stop()
+
+    def let_go(self) -> None:
+        """Close the fetcher's connections."""
+        self._fetcher.close()
 
     def _see_to(self, taken: TakenNotice, tagger: ResponseTagger) -> None:
         notice = taken.notice

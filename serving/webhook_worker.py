@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from datetime import timedelta
 
-from data.errors import WhyscoreError
 from serving.customer_loop import CustomerLoop
+from serving.turning_thread import TurningThread
 from serving.webhook_delivery import TIMEOUT_SECONDS, Courier
 
-log = logging.getLogger("whyscore.serving")
-
-POLL_SECONDS = 1.0
 BATCH = 10
 LEASE = timedelta(seconds=4 * TIMEOUT_SECONDS * BATCH)
 """Longer than a batch can take; what a killed process held is sent again after it."""
@@ -21,7 +16,7 @@ KEEP = timedelta(days=30)
 """How long messages that arrived are kept."""
 
 
-class WebhookWorker(threading.Thread):
+class WebhookWorker(TurningThread):
     """Delivers what is due, again and again, until it is told to stop.
 
     Parameters
@@ -33,24 +28,9 @@ class WebhookWorker(threading.Thread):
     """
 
     def __init__(self, loop: CustomerLoop, courier: Courier) -> None:
-        super().__init__(name="whyscore-webhooks", daemon=True)
+        super().__init__("webhooks", patience=2 * TIMEOUT_SECONDS)
         self._loop, self._courier = loop, courier
-        self._ended = threading.Event()
         self._pruned = loop.now()
-
-    def run(self) -> None:
-        """Work until `stop`; a failure is logged by its kind, and the work goes on after a while."""
-        wait = 0.0
-        while not self._ended.wait(wait):
-            try:
-                wait = 0.0 if self.turn() else POLL_SECONDS
-            except WhyscoreError as error:
-                log.error("webhooks: %s", error.message)
-                wait = 10 * POLL_SECONDS
-            except Exception as error:  # whatever it is, the next turn may go well
-                log.error("webhooks: %s", type(error).__name__)
-                wait = 10 * POLL_SECONDS
-        self._courier.close()
 
     def turn(self) -> int:
         """Do what is due now; give how many deliveries were tried."""
@@ -71,7 +51,6 @@ class WebhookWorker(threading.Thread):
                 loop.outbox.failed(parcel, status, failure or "", loop.now())
         return len(parcels)
 
-    def stop(self) -> None:
-        """End after the delivery that is under way."""
-        self._ended.set()
-        self.join(2 * TIMEOUT_SECONDS)
+    def let_go(self) -> None:
+        """Close the courier's connections."""
+        self._courier.close()
