@@ -230,7 +230,9 @@ def measure(scale: Scale, sums: LossSums, level: float = 0.95) -> Metric:
         return Metric(scale.metric, value, low, high, sums.n, sums.respondents, size, level)
     centre, variance = _adjusted_nps(float(shares[0]), float(shares[2]), size)
     reach = float(ndtri(0.5 + level / 2)) * variance**0.5
-    low, high = 100.0 * max(-1.0, centre - reach), 100.0 * min(1.0, centre + reach)
+    # Of one or two answers the added ones could keep the interval from what was seen.
+    low = min(value, 100.0 * max(-1.0, centre - reach))
+    high = max(value, 100.0 * min(1.0, centre + reach))
     counts, parts = [int(count) for count in sums.counts], [float(share) for share in shares]
     return Metric(scale.metric, value, low, high, sums.n, sums.respondents, size, level, *counts, *parts)
 

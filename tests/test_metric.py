@@ -56,6 +56,12 @@ def test_one_class_alone_still_has_an_interval_with_width(counts):
     assert metric.low <= metric.value <= metric.high
 
 
+@given(st.tuples(*[st.integers(0, 4)] * 3).filter(any))
+def test_the_interval_of_a_few_answers_holds_what_was_seen(counts):
+    metric = nps(*counts)
+    assert -100 <= metric.low <= metric.value <= metric.high <= 100
+
+
 def test_effective_n_is_kishs_and_knows_no_unit_of_weight():
     loss, weight = np.array([0, 1, 2, 0, 2]), np.array([1.0, 2, 3, 4, 0])
     sums = LossSums.of(NPS, loss, weight)
