@@ -122,7 +122,8 @@ def _parse(row: Row, path: str | Path) -> IndustryBenchmark:
     cells.check_pair("low", "high", "an interval needs both ends")
     cells.check_pair("segment", "segment_value", "a benchmark of a segment needs its name and its value")
     value, low, high = (cells.points(column, scale) for column in ("value", "low", "high"))
-    assert value is not None
+    if value is None:  # the cell is not blank, but "NaN" or the like
+        raise cells.wrong("value", "every benchmark needs it")
     if low is not None and high is not None and not low <= value <= high:
         raise cells.wrong("value", "the value lies outside its interval")
     return IndustryBenchmark(

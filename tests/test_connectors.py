@@ -194,6 +194,8 @@ def test_events_of_other_kinds_are_accepted_and_left(quiet, source, event):
         ("asknicely", events.asknicely(count="secret"), "'count' is not a number"),
         ("surveymonkey", events.notice(), "does not hold it; give the source an 'access_token_env'"),
         ("desk", {"event": "rated"}, "there is no list at 'tickets'"),
+        ("surveymonkey", {"id": "1"}, "'pages', which holds the answers, is missing or no list"),
+        ("surveymonkey", {"id": "1", "pages": 3}, "'pages', which holds the answers, is missing or no list"),
         ("desk", events.desk(revision="secret"), "'revision' is neither"),
     ],
 )

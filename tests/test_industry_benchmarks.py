@@ -57,6 +57,7 @@ def test_value_and_label_are_enough(write):
         ({"metric": ""}, "metric", "every benchmark needs it"),
         ({"label": " "}, "label", "every benchmark needs it"),
         ({"value": ""}, "value", "every benchmark needs it"),
+        ({"value": "NaN"}, "value", "every benchmark needs it"),
         ({"value": "high"}, "value", "not a plain number, such as 32.5"),
         ({"value": "101"}, "value", "101 is outside NPS, which goes from -100 to 100"),
         ({"metric": "CSAT", "value": "-1"}, "value", "-1 is outside CSAT, which goes from 0 to 100"),

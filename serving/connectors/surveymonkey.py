@@ -107,7 +107,7 @@ class SurveyMonkey(Connector):
             return []
         if event.get("collection_mode") in _PREVIEWS:
             return []
-        answers = dict(_answers(event["pages"]))
+        answers = dict(_answers(event.get("pages")))
         variables = dict(mapping(event.get("custom_variables") or {}, "custom_variables"))
         respondent = variables.pop(self.respondent, None) if self.respondent else event.get("recipient_id")
         begun = iso_time(event.get("date_created"), "date_created")
@@ -137,7 +137,7 @@ class SurveyMonkey(Connector):
 
 def _answers(pages: Any) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
     if not isinstance(pages, list):
-        raise InputError("'pages' is no list")
+        raise InputError("'pages', which holds the answers, is missing or no list")
     for page in pages:
         for question in mapping(page, "pages").get("questions") or []:
             one = mapping(question, "pages.questions")
