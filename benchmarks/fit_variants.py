@@ -98,6 +98,7 @@ class Variant:
     fits: int = 1
 
 
+_ANY_SIZE = {"consistency_from": 0}
 _ONCE = {"consistency": 0.0, "contrast": 0.0}
 _ALWAYS = {"contrast": 0.2, "contrast_below": 10**9}
 _CONTRAST = _ONCE | _ALWAYS
@@ -105,11 +106,11 @@ VARIANTS = {
     "product": Variant("the product's fit of one part of the annotations"),
     "finish-1-3": Variant("and 1 epoch on fitted and validation part", finish=Finish(1, 1 / 3)),
     "finish-2-3": Variant("and 2 such epochs", finish=Finish(2, 1 / 3)),
-    "thrice": Variant("two readings of a comment agree, weight 3", {"consistency": 3.0}),
+    "thrice": Variant("two readings of a comment agree, weight 3", {"consistency": 3.0, **_ANY_SIZE}),
     "longer": Variant("6 epochs", {"epochs": 6, "patience": 6}),
     "soup": Variant("mean of the weights of three fits (Wortsman et al. 2022)", fits=3),
-    "twice": Variant("two readings agree, without contrast", {"contrast": 0.0}),
-    "both": Variant("two readings agree, with contrast", _ALWAYS),
+    "twice": Variant("two readings agree, without contrast", {"contrast": 0.0, **_ANY_SIZE}),
+    "both": Variant("two readings agree, with contrast", _ALWAYS | _ANY_SIZE),
     "once": Variant("each comment is read once, without contrast; so all below", _ONCE),
     "once-finish": Variant("and 1 epoch on fitted and validation part", _ONCE, finish=Finish(1, 1 / 3)),
     "once-finish-all": Variant("and 1 epoch on all annotations", _ONCE, finish=Finish(1, 1 / 3, True)),

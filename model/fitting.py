@@ -142,7 +142,8 @@ class _Run:
         self.steps = self.epochs * -(-batches // group.count)
         haste = (2.0 if len(self.lengths) < settings.small else 1.0) * group.count**0.5
         self.optimizer, self.schedule = optimizer_for(network, settings, self.steps, haste)
-        self.readings = 2 if settings.consistency else 1
+        twice = settings.consistency > 0 and len(self.lengths) >= settings.consistency_from
+        self.readings = 2 if twice else 1
         self.contrasts = settings.contrast > 0 and len(self.lengths) < settings.contrast_below
         self.average = WeightAverage(network, settings.average)
         self.history: list[dict[str, float]] = []
@@ -214,9 +215,9 @@ class _Run:
     def _loss(
         self, ids: torch.Tensor, mask: torch.Tensor, present: torch.Tensor, known: torch.Tensor
     ) -> torch.Tensor:
-        """Give the loss of a part of a batch, which is read twice, each time with other elements dropped."""
-        plan = self.settings
-        if plan.consistency:
+        """Give the loss of a part of a batch; what is read twice has other elements dropped each time."""
+        plan, twice = self.settings, self.readings == 2
+        if twice:
             ids, mask, present, known = (torch.cat([one, one]) for one in (ids, mask, present, known))
         with autocast(self.device, self.precision):
             if self.contrasts:
@@ -225,7 +226,7 @@ class _Run:
             else:
                 logits, _ = self.network(ids, mask)
         loss = masked_loss(logits, present, known)
-        if plan.consistency:
+        if twice:
             first, second = logits.chunk(2)
             loss = loss + plan.consistency * disagreement(first, second, known.chunk(2)[0])
         if self.contrasts:

@@ -118,6 +118,7 @@ def fit_settings():
         batch_size=32,
         encoder_rate=1e-3,
         head_rate=2.5e-3,
+        consistency_from=0,
         threads=1,
         precision="fp32",
     )
