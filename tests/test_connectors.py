@@ -259,6 +259,7 @@ def test_no_file_is_no_source():
         ),
         ("connectors: {delighted: {secret_env: NOT_THERE}}", "the environment variable NOT_THERE is not set"),
         ("connectors: {delighted: {secret_env: DESK_SECRET, secret: abc}}", "'secret' is not a field"),
+        ("connectors: {delighted: {secret_env: " + "A" * 999 + "}}", "at most 200 characters"),
         (
             "connectors: {typeform: {secret_env: DESK_SECRET}}",
             "connectors.typeform.score: 'score' is missing",

@@ -48,7 +48,7 @@ class Connector(Part, ABC):
     """
 
     kind: ClassVar[str]
-    secret_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    secret_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)
 
     @abstractmethod
     def scheme(self) -> SignatureScheme:

@@ -65,7 +65,7 @@ class SurveyMonkey(Connector):
     choices: dict[str, float | int] = {}
     variables: list[str] | None = None
     respondent: str | None = None
-    access_token_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    access_token_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)
     region: Literal["us", "eu", "ca"] = "us"
 
     def scheme(self) -> SignatureScheme:
