@@ -29,9 +29,10 @@ class FitSettings:
         Decay of the moving average of the weights, which is what is validated and kept.
     patience
         Passes without a gain on validation after which to stop.
-    consistency, consistency_from
-        Weight of the `disagreement` between two readings of a comment, and the number of comments from which
-        a set is read so; else each is read once, in half the time.
+    consistency, consistency_from, consistency_after
+        Weight of the `disagreement` between two readings of a comment, the number of comments from which a
+        set is read so, and the passes before, in which there is little to agree on yet; else each is read
+        once, in half the time.
     contrast, contrast_below
         Weight of the contrast between comments (see `model.contrast`), and the number of comments below
         which a set is fitted with it: it lets an encoder forget what its codes do not need, and codes may
@@ -60,6 +61,7 @@ class FitSettings:
     patience: int = 3
     consistency: float = 1.0
     consistency_from: int = 1000
+    consistency_after: int = 1
     contrast: float = 0.2
     contrast_below: int = 1000
     last_epochs: int = 1

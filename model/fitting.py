@@ -142,8 +142,7 @@ class _Run:
         self.steps = self.epochs * -(-batches // group.count)
         haste = (2.0 if len(self.lengths) < settings.small else 1.0) * group.count**0.5
         self.optimizer, self.schedule = optimizer_for(network, settings, self.steps, haste)
-        twice = settings.consistency > 0 and len(self.lengths) >= settings.consistency_from
-        self.readings = 2 if twice else 1
+        self.readings = 1
         self.contrasts = settings.contrast > 0 and len(self.lengths) < settings.contrast_below
         self.average = WeightAverage(network, settings.average)
         self.history: list[dict[str, float]] = []
@@ -159,7 +158,9 @@ class _Run:
     def epoch(self, on_progress: Callable[[Progress], None] | None) -> None:
         """Pass over the comments once, then look at the validation part."""
         self.network.train()
-        total, number = 0.0, len(self.history) + 1
+        plan, total, number = self.settings, 0.0, len(self.history) + 1
+        twice = len(self.lengths) >= plan.consistency_from and number > plan.consistency_after
+        self.readings = 2 if plan.consistency and twice else 1
         batches = shuffled_batches(self.lengths, self.settings.batch_size, self.order)
         for batch in self.group.share(batches):
             loss = self._learn(batch)
