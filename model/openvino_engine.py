@@ -50,7 +50,7 @@ class OpenVinoEngine:
     streams
         Batches that are read at the same time, which share the threads; two where None, or one of one thread.
         Within a batch the threads wait for one another at every product, so beside other work, such as that
-        of a server, two read half as much again as one does; a lone comment waits a tenth longer.
+        of a server, two read up to two fifths more than one; a lone comment waits a tenth longer.
 
     Raises
     ------
