@@ -16,6 +16,9 @@ from data.settings import Settings
 from whyscore.terminal import print_json, progress_bar, say
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h
+KEEP_ALIVE_S = 75
+"""For the next request of a connection. Where a client sends it just as the server closes, it is lost; so the
+server waits longer than clients and proxies usually keep a connection (60 seconds)."""
 
 
 def run_server(
@@ -85,6 +88,7 @@ def server_config(app: Any, settings: Settings, tls: tuple[Path, Path] | None = 
         server_header=False,
         lifespan="on",
         proxy_headers=False,  # WHYSCORE_TRUSTED_PROXIES says whose count
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
         ssl_certfile=None if tls is None else tls[0],
         ssl_keyfile=None if tls is None else tls[1],
