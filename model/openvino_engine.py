@@ -103,7 +103,7 @@ class OpenVinoEngine:
         self._part = "contribution" if self._exact else "attention"
         self._turns = Turns([self._network.create_infer_request() for _ in range(streams)])
         # The thread that reads works too.
-        self._helpers = ThreadPoolExecutor(streams - 1, "reading") if streams > 1 else None
+        self._helpers = ThreadPoolExecutor(max(1, streams - 1), "reading")
         self._streams = streams
         forget_mapped(weights)
 
@@ -120,7 +120,6 @@ class OpenVinoEngine:
         helpers = [
             self._helpers.submit(self._read_all, left, ids, collected)
             for _ in range(min(self._streams, len(left)) - 1)
-            if self._helpers is not None
         ]
         self._read_all(left, ids, collected)
         for helper in helpers:

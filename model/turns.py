@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -26,42 +27,23 @@ class Turns(Generic[Seat]):
     def __init__(self, seats: Sequence[Seat]) -> None:
         self._guard = threading.Lock()
         self._free = deque(seats)
-        self._waiting: deque[_Place[Seat]] = deque()
+        self._waiting: deque[Future[Seat]] = deque()
 
     @contextmanager
     def take(self) -> Iterator[Seat]:
         """Wait for this thread's turn, and hold a seat."""
-        place: _Place[Seat] | None = None
+        place: Future[Seat] = Future()
         with self._guard:
             if self._free:
-                seat = self._free.popleft()
+                place.set_result(self._free.popleft())
             else:
-                place = _Place()
                 self._waiting.append(place)
-        if place is not None:
-            seat = place.wait()
+        seat = place.result()  # whoever is done gives its own to the first one that waits
         try:
             yield seat
         finally:
             with self._guard:
                 if self._waiting:
-                    self._waiting.popleft().give(seat)
+                    self._waiting.popleft().set_result(seat)
                 else:
                     self._free.append(seat)
-
-
-class _Place(Generic[Seat]):
-    """A thread's place in the line."""
-
-    def __init__(self) -> None:
-        self._given: list[Seat] = []
-        self._come = threading.Lock()
-        self._come.acquire()
-
-    def wait(self) -> Seat:
-        self._come.acquire()  # whoever is done lets the first one that waits through
-        return self._given[0]
-
-    def give(self, seat: Seat) -> None:
-        self._given.append(seat)
-        self._come.release()

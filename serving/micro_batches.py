@@ -24,7 +24,7 @@ from serving import metrics
 from serving.admission import Admission
 from serving.ingest import ResponseTagger
 
-# Batches under way: one is read while the next is tokenized and the last one's evidence is found.
+# Batches under way: while one is tokenized, or its evidence found, the other is read; OpenVINO reads both.
 _AT_ONCE = 2
 # Tokens of a batch: as many as the engines read best, and few enough to be done in a tenth of a second.
 _BATCH_TOKENS = 2048

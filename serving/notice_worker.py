@@ -73,11 +73,9 @@ class NoticeWorker(TurningThread):
         self._notices.came.wait(seconds)
         self._notices.came.clear()
 
-    def stop(self) -> None:
-        """End after the response that is under way."""
-        self._ended.set()
+    def wake(self) -> None:
+        """End a rest as a notice does."""
         self._notices.came.set()
-        super().stop()
 
     def let_go(self) -> None:
         """Close the fetcher's connections."""

@@ -55,10 +55,14 @@ class TurningThread(threading.Thread):
         """Wait, at most until `stop`."""
         self._ended.wait(seconds)
 
+    def wake(self) -> None:
+        """End a rest that does not itself wait for the end."""
+
     def let_go(self) -> None:
         """Close what the work needed."""
 
     def stop(self) -> None:
         """End after what is under way."""
         self._ended.set()
+        self.wake()
         self.join(self._patience)

@@ -1,5 +1,6 @@
 """A client of the API with a stub for a model, and what to expect of its problems."""
 
+import re
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -60,3 +61,9 @@ ROWS = rows_to_rank()
 def ids(answer):
     assert answer.status_code == 200, answer.text
     return [row["response_id"] for row in answer.json()["responses"]]
+
+
+def figure(client, pattern):
+    """Give the value of the metric whose name and labels match a pattern; 0 where there is none yet."""
+    found = re.findall(rf"^{pattern} (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    return float(found[0]) if found else 0.0

@@ -19,7 +19,7 @@ from serving import metrics, tracing
 from serving.logs import JsonLines, TextLines, set_up_logs
 from serving.request_log import RequestLog
 from serving.tracing import Tracer, tracer_on_request
-from tests.http_client import SECRET, problem, served
+from tests.http_client import SECRET, figure, problem, served
 from tests.stubs import StubTagger, tagged
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,11 +169,6 @@ def test_traces_are_made_on_request_alone(monkeypatch, caplog):
 
 
 # The figures.
-
-
-def figure(client, pattern):
-    found = re.findall(rf"^{pattern} (\S+)$", client.get("/metrics").text, re.MULTILINE)
-    return float(found[0]) if found else 0.0
 
 
 def test_the_figures_count(client):

@@ -1,5 +1,6 @@
 """Requests for tags over HTTP: read together, refused with the time to come back, and never left hanging."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,7 @@ import pytest
 from data.responses import Response
 from serving.admission import OverloadedError
 from serving.micro_batches import LateError
-from tests.http_client import SECRET, post_json, problem, served
+from tests.http_client import SECRET, figure, post_json, problem, served
 from tests.stubs import StubTagger
 
 
@@ -73,25 +74,20 @@ def test_while_the_queue_is_full_nothing_of_a_request_is_read(tmp_path):
         load = client.app.state.micro_batches
         while load.load.tokens < 1024:
             threading.Event().wait(0.001)
-        before = metric(client, 'whyscore_refused_requests_total{reason="queue_full"}')
+        refused = re.escape('whyscore_refused_requests_total{reason="queue_full"}')
+        before = figure(client, refused)
         # Bytes that are no JSON: whoever had read them would have said so.
         answer = client.post("/v1/tag", content=b"{", headers={"content-type": "application/json"})
         found = problem(answer, 429)
         assert 1 <= int(answer.headers["retry-after"]) <= 60
         assert found["request_id"] == answer.headers["x-request-id"]
         assert answer.headers["cache-control"] == "no-store"
-        assert metric(client, 'whyscore_refused_requests_total{reason="queue_full"}') == before + 1
+        assert figure(client, refused) == before + 1
         assert 'method="POST",route="/v1/tag",status="429"' in client.get("/metrics").text
         assert client.get("/v1/nps").status_code == 200
         tagger.go.set()
         assert all(answer.result(60).status_code in (200, 429) for answer in sent)
         assert client.post("/v1/tag", json={"responses": [{"comment": "Billed"}]}).status_code == 200
-
-
-def metric(client, name):
-    """Give the value of a metric; 0 where there is none yet."""
-    lines = client.get("/metrics").text.splitlines()
-    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), 0.0)
 
 
 def test_a_large_body_is_read_as_a_small_one_is(shared):

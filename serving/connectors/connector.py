@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,9 @@ from data.cells import parse_time
 from data.errors import InputError
 from data.source_versions import SourceVersion
 from serving.connectors.signatures import SignatureScheme
+
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
+"""Of the environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Connector(Part, ABC):
     """
 
     kind: ClassVar[str]
-    secret_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)
+    secret_env: VariableName
 
     @abstractmethod
     def scheme(self) -> SignatureScheme:

@@ -11,12 +11,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
 from data.errors import InputError
 from serving.connectors.connector import (
     Connector,
     SourceRecord,
+    VariableName,
     iso_time,
     mapping,
     segments_of,
@@ -65,7 +64,7 @@ class SurveyMonkey(Connector):
     choices: dict[str, float | int] = {}
     variables: list[str] | None = None
     respondent: str | None = None
-    access_token_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)
+    access_token_env: VariableName | None = None
     region: Literal["us", "eu", "ca"] = "us"
 
     def scheme(self) -> SignatureScheme:
