@@ -35,6 +35,7 @@ class OverloadedError(WhyscoreError):
 
     status = 429
     title = "Too many requests"
+    retry_after_s: int
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"more comments wait than can be read in time; try again in {retry_after_s} s")

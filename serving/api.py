@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
+from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from data.api_keys import ApiKeys
@@ -36,6 +37,7 @@ from serving import (
 )
 from serving.connectors.fetching import Fetcher
 from serving.customer_loop import make_loop
+from serving.early_refusal import EarlyRefusal
 from serving.entity_tags import handle_unchanged
 from serving.guard import Gate, Guard, KeyWatch
 from serving.idempotency import IdempotencyKeys
@@ -50,7 +52,7 @@ from serving.openapi import describe
 from serving.problems import handle_errors
 from serving.ranking import StoredRanking
 from serving.rate_limits import RateLimits
-from serving.request_limits import BodyDeadline, EarlyRefusal, HeaderLimit
+from serving.request_limits import BodyDeadline, HeaderLimit
 from serving.request_log import RequestLog
 from serving.state import ServiceState
 from serving.tracing import Tracer, tracer_on_request
@@ -147,8 +149,16 @@ def create_app(
     app.state.gate = Gate(watch, parse_rate(settings.rate_limit), RateLimits())
     _add_middleware(app, settings, app.state.gate, store)
     app.add_middleware(RequestLog, tracer=tracer)
+    app.build_middleware_stack = partial(_stack, app, tracer)  # type: ignore[method-assign]
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's manual does
     return app
+
+
+def _stack(app: FastAPI, tracer: Tracer | None) -> ASGIApp:
+    """Put early refusals outside everything else that a request passes through."""
+    # The queue is asked for anew: each time that the application comes up it has another.
+    whole = FastAPI.build_middleware_stack(app)
+    return EarlyRefusal(whole, "/v1/tag", lambda: app.state.micro_batches.refusal(), tracer)
 
 
 def _add_middleware(app: FastAPI, settings: Settings, gate: Gate, store: Store) -> None:
@@ -172,8 +182,6 @@ def _add_middleware(app: FastAPI, settings: Settings, gate: Gate, store: Store) 
     app.add_middleware(Guard, gate=gate, any_host=settings.allow_remote)
     app.add_middleware(HeaderLimit)
     app.add_middleware(UnexpectedErrors)
-    # The queue is asked for anew: each time that the application comes up it has another.
-    app.add_middleware(EarlyRefusal, path="/v1/tag", refuse=lambda: app.state.micro_batches.refuse_if_full())
     origins = parts_of(settings.cors_origins)
     if origins:
         app.add_middleware(

@@ -21,7 +21,7 @@ from data.errors import WhyscoreError
 from data.responses import Response
 from data.tags import TaggedResponse
 from serving import metrics
-from serving.admission import Admission
+from serving.admission import Admission, OverloadedError
 from serving.ingest import ResponseTagger
 
 # Batches under way: while one is tokenized, or its evidence found, the other is read; OpenVINO reads both.
@@ -140,18 +140,9 @@ class MicroBatches:
         """How much there is to do."""
         return Load(self._waiting, self._tokens, self._under_way, self._admission.rate)
 
-    def refuse_if_full(self, fresh: int = 1) -> None:
-        """Refuse a request that brings so many tokens where too much waits already.
-
-        Raises
-        ------
-        OverloadedError
-            Then.
-        """
-        refusal = None if self._closed else self._admission.refusal(self._tokens, fresh)
-        if refusal is not None:
-            metrics.refused_request("queue_full")
-            raise refusal
+    def refusal(self, fresh: int = 1) -> OverloadedError | None:
+        """Give why a request that brings so many tokens may not wait; None where it may."""
+        return None if self._closed else self._admission.refusal(self._tokens, fresh)
 
     async def tag(self, responses: Sequence[Response], tagger: ResponseTagger) -> list[TaggedResponse]:
         """Tag the responses of one request, all with the same model.
@@ -212,7 +203,10 @@ class MicroBatches:
                 shared = self._comments.get((id(tagger), text))
                 found[text] = shared or _Comment(tagger, response, _tokens_of(text), self._clock())
         fresh = sum(comment.tokens for comment in found.values() if not comment.entered)
-        self.refuse_if_full(fresh)
+        refusal = self.refusal(fresh)
+        if refusal is not None:
+            metrics.refused_request("queue_full")
+            raise refusal
         return [found[response.comment or ""] for response in responses]
 
     def _enter(self, wanted: Sequence[_Comment], tagger: ResponseTagger) -> _Request:

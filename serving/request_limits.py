@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
-from types import SimpleNamespace
+from collections.abc import Collection
 
 from anyio import move_on_after
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from data.errors import WhyscoreError
-from serving.problems import error_response, http_problem
+from serving.problems import http_problem
 
 MAX_HEADER_BYTES = 32 * 2**10
 """Of a request's line and headers: several times what any browser or proxy sends."""
@@ -32,37 +30,6 @@ class HeaderLimit:
                 detail = f"address and headers are larger than {MAX_HEADER_BYTES // 2**10} kB"
                 refusal = HTTPException(431, detail, {"Connection": "close"})
                 await http_problem(refusal)(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
-
-
-class EarlyRefusal:
-    """Refuses requests of one address before anything of them is read, while there is no room for more.
-
-    Under overload most requests are refused, and what each of them costs is lost to the others.
-
-    Parameters
-    ----------
-    app
-        What answers.
-    path
-        The address; a request is refused if it is a POST.
-    refuse
-        Raises a `WhyscoreError` while there is no room.
-    """
-
-    def __init__(self, app: ASGIApp, path: str, refuse: Callable[[], None]) -> None:
-        self.app, self._path, self._refuse = app, path, refuse
-        self._route = SimpleNamespace(path=path)  # what logs and metrics name it by; no router has seen it
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-        if scope["type"] == "http" and scope["path"] == self._path and scope["method"] == "POST":
-            try:
-                self._refuse()
-            except WhyscoreError as error:
-                scope["route"] = self._route
-                await error_response(error)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

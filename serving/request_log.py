@@ -53,14 +53,15 @@ class RequestLog:
         finally:
             seconds = time.perf_counter() - start
             route = route_of(scope)
-            metrics.saw_request(method, route, status, seconds)
-            _tell(method, route, status, seconds, facts)
+            saw_answer(method, route, status, seconds, facts)
             if span is not None:
                 span.end(method, route, status, facts)
             current.reset(token)
 
 
-def _tell(method: str, route: str, status: int, seconds: float, facts: RequestFacts) -> None:
+def saw_answer(method: str, route: str, status: int, seconds: float, facts: RequestFacts) -> None:
+    """Tell the metrics and the log of an answered request, under its route's template."""
+    metrics.saw_request(method, route, status, seconds)
     if log.isEnabledFor(logging.INFO):
         milliseconds = round(seconds * 1000, 3)
         told = {"method": method, "route": route, "status": status, "milliseconds": milliseconds}

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from serving import metrics, tracing
+from serving.admission import OverloadedError
 from serving.logs import JsonLines, TextLines, set_up_logs
 from serving.request_log import RequestLog
 from serving.tracing import Tracer, tracer_on_request
@@ -156,6 +157,20 @@ def test_a_span_tells_of_a_request_below_its_callers(tmp_path, spans):
     assert one.attributes["http.route"] == "/v1/tag"
     assert one.attributes["whyscore.items"] == 1
     assert two.name == "GET /readyz"
+
+
+def test_a_request_that_is_refused_unread_is_told_of_too(tmp_path, spans, lines):
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    own = {"X-Request-ID": "abc-3", "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    with served(tmp_path) as client:
+        client.app.state.micro_batches.refusal = lambda fresh=1: OverloadedError(9)
+        client.post("/v1/tag", json={"responses": [{"comment": SECRET}]}, headers=own)
+    (line,), (span,) = accesses(lines), spans()
+    assert (line["method"], line["route"], line["status"]) == ("POST", "/v1/tag", 429)
+    assert line["request_id"] == span.attributes["whyscore.request_id"] == "abc-3"
+    assert span.name == "POST /v1/tag"
+    assert f"{span.context.trace_id:032x}" == trace
+    assert span.attributes["http.response.status_code"] == 429
 
 
 def test_traces_are_made_on_request_alone(monkeypatch, caplog):

@@ -84,10 +84,24 @@ def test_while_the_queue_is_full_nothing_of_a_request_is_read(tmp_path):
         assert answer.headers["cache-control"] == "no-store"
         assert figure(client, refused) == before + 1
         assert 'method="POST",route="/v1/tag",status="429"' in client.get("/metrics").text
+        own = {"content-type": "application/json", "x-request-id": "abc-1"}
+        answer = client.post("/v1/tag", content=b"{", headers=own)
+        assert problem(answer, 429)["request_id"] == answer.headers["x-request-id"] == "abc-1"
         assert client.get("/v1/nps").status_code == 200
         tagger.go.set()
         assert all(answer.result(60).status_code in (200, 429) for answer in sent)
         assert client.post("/v1/tag", json={"responses": [{"comment": "Billed"}]}).status_code == 200
+
+
+def test_a_page_of_another_origin_sees_that_it_was_refused(tmp_path):
+    origin = "https://desk.example"
+    with served(tmp_path, StubTagger(), cors_origins=origin) as client:
+        room = client.app.state.micro_batches
+        room.refusal = lambda fresh=1: OverloadedError(3)
+        answer = client.post("/v1/tag", json={"responses": [{"comment": SECRET}]}, headers={"origin": origin})
+        problem(answer, 429)
+        assert answer.headers["access-control-allow-origin"] == origin
+        assert answer.headers["retry-after"] == "3"
 
 
 def test_a_large_body_is_read_as_a_small_one_is(shared):
