@@ -15,7 +15,7 @@ class FitSettings:
     epochs
         The most passes over the comments; the learning rate falls to 0 over them.
     least_steps
-        Small sets get more passes, so that at least this many steps are made.
+        Small sets get more passes, as many as fit into this many steps.
     batch_size
         Comments in a step, of each process.
     encoder_rate, head_rate
@@ -48,7 +48,7 @@ class FitSettings:
         ``bf16``, ``fp32``, or ``auto`` to measure and choose.
     """
 
-    epochs: int = 4
+    epochs: int = 3
     least_steps: int = 600
     batch_size: int = 32
     encoder_rate: float = 1e-4
@@ -73,7 +73,7 @@ class FitSettings:
     def passes(self, n_comments: int, processes: int = 1) -> int:
         """How many epochs a set of that size gets: more for a small one, 30 at most."""
         steps_per_epoch = max(1, -(-n_comments // (self.batch_size * processes)))
-        return min(30, max(self.epochs, -(-self.least_steps // steps_per_epoch)))
+        return min(30, max(self.epochs, self.least_steps // steps_per_epoch))
 
     def at_last(self) -> FitSettings:
         """Give the settings of the last passes: gentler, and in another order."""
