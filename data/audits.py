@@ -25,7 +25,8 @@ NOT_DRAWN = (
     "no audit drew this row with a known probability, so it cannot correct anything; "
     "draw rows with: whyscore audit sample"
 )
-_FOLDER = "audits"
+AUDITS = "audits"
+"""Folder of the home folder with the audits: what was drawn, and the files with the labels."""
 
 
 class AuditFault(NamedTuple):
@@ -213,12 +214,12 @@ class Audit:
 
 def log_path(home: Path, audit_id: str) -> Path:
     """Give where the log of an audit lies in the home folder."""
-    return home / _FOLDER / f"{audit_id}.drawn.json"
+    return home / AUDITS / f"{audit_id}.drawn.json"
 
 
 def logged_audits(home: Path) -> list[str]:
     """Give the ids of the audits whose logs lie in the home folder."""
-    return sorted(path.name.removesuffix(".drawn.json") for path in (home / _FOLDER).glob("*.drawn.json"))
+    return sorted(path.name.removesuffix(".drawn.json") for path in (home / AUDITS).glob("*.drawn.json"))
 
 
 def write_log(log: AuditLog, home: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.annotations import comment_id
-from data.audits import AuditLog, AuditMark, log_path, logged_audits, read_log
+from data.audits import AUDITS, AuditLog, AuditMark, log_path, logged_audits, read_log
 from data.cells import parse_text
 from data.errors import InputError, NotFoundError
 from data.files import create_text, open_text, write_whole, writing
@@ -31,7 +31,7 @@ class ErasureCounts:
     annotations
         Annotations in the store.
     audit_items
-        Items in the logs of audits that were drawn.
+        Items of audits: in the logs of what was drawn, and in the labelled files of the home folder.
     file_rows
         Rows of the files that were named.
     """
@@ -59,7 +59,7 @@ def erase_respondent(
     store
         Where the responses are.
     home
-        The folder with the logs of audits.
+        The folder with the audits.
     files
         Annotations and labelled audits, JSON lines: their rows of the respondent's responses go.
 
@@ -74,7 +74,10 @@ def erase_respondent(
     """
     if not respondent_id.strip():
         raise InputError("the id of a respondent is not blank", column="respondent_id")
-    for path in files:
+    labelled = sorted((Path(home) / AUDITS).glob("*.jsonl"))
+    known = {path.resolve() for path in labelled}
+    files = [path for path in files if path.resolve() not in known]
+    for path in (*files, *labelled):
         _check(path)
     # The pseudonym too, whether or not the store masks: it may have done so once, or begin to.
     people = tuple(dict.fromkeys((respondent_id, store.pseudonyms.of(respondent_id))))
@@ -86,6 +89,7 @@ def erase_respondent(
     names |= {comment_id(row.comment) for row in responses if row.comment}
     file_rows = sum(_erase_lines(path, names) for path in files)
     items = sum(_erase_items(audit, home, names) for audit in logged_audits(home))
+    items += sum(_erase_lines(path, names) for path in labelled)
     with store.writing() as connection:
         gone = forget_respondent(connection, people, names, store.delete_hooks)
     return ErasureCounts(*gone, audit_items=items, file_rows=file_rows)

@@ -165,13 +165,25 @@ def mask_tagged(row: TaggedResponse, kinds: Iterable[str], naming: Naming) -> Ta
 
 
 def mask_annotation(row: Annotation, kinds: Iterable[str]) -> Annotation:
-    """Mask the comment of an annotation, and the words of it that the annotator named."""
+    """Mask the comment of an annotation, and the words of it that the annotator named.
+
+    Those stay words of the comment: a part of what is masked gives the whole placeholder.
+    """
     kinds = tuple(kinds)
+    masked = mask(row.comment, kinds)
+
+    def named(words: str) -> str:
+        at = row.comment.find(words)
+        if at < 0:
+            return mask(words, kinds).text
+        start, end = masked.to_masked(at, at + len(words))
+        return masked.text[start:end]
+
     labels = tuple(
-        label if label.evidence is None else replace(label, evidence=mask(label.evidence, kinds).text)
+        label if label.evidence is None else replace(label, evidence=named(label.evidence))
         for label in row.labels
     )
-    return replace(row, comment=mask(row.comment, kinds).text, labels=labels)
+    return replace(row, comment=masked.text, labels=labels)
 
 
 def _with_evidence(row: TaggedResponse, text: str, way: MaskedText, *, back: bool) -> TaggedResponse:

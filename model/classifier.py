@@ -327,6 +327,7 @@ class ReasonCodeClassifier:
             other.network_.reader = reader
         other.description_ = decisions.put(self._require_description(), blocks)
         other._tokenizer, other._encoder_config = self._tokenizer, self._encoder_config
+        other.novelty_ = self.novelty_  # of the encoder's training, which stays
         return other
 
     def states(

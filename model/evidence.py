@@ -77,12 +77,15 @@ def clause_sums(
     offsets: Sequence[tuple[int, int]],
     contribution: NDArray[np.floating[Any]],
 ) -> NDArray[np.float64]:
-    """Sum what tokens add over each clause, shape (clauses,); special tokens belong to none."""
+    """Sum what tokens add over each clause, shape (clauses,); special tokens belong to none.
+
+    A token belongs where it ends: those of some tokenizers begin with the blank before the word.
+    """
     sums = np.zeros(len(spans))
     starts = np.array([start for start, _ in spans])
     for (start, end), weight in zip(offsets, contribution, strict=False):
         if end > start:
-            sums[max(0, int(np.searchsorted(starts, start, side="right")) - 1)] += float(weight)
+            sums[max(0, int(np.searchsorted(starts, end - 1, side="right")) - 1)] += float(weight)
     return sums
 
 

@@ -16,8 +16,9 @@ router = APIRouter()
 @router.get(
     "/healthz", operation_id="getHealth", summary="Is it up", response_model=Health, responses=declared()
 )
-def get_health() -> dict[str, str]:
+async def get_health() -> dict[str, str]:
     """Answer; that is all, so a restart cannot help where this answers."""
+    # In the event loop: the threads may all be busy storing, which is no reason for a restart.
     return {"status": "ok"}
 
 

@@ -161,9 +161,9 @@ def delete_response(state: State, response_id: ResponseId, if_match: IfMatch = N
 def erase(state: State, respondent_id: RespondentId) -> dict[str, Any]:
     """Erase all that a respondent said, and store nothing of theirs again.
 
-    Responses, tags, evidence and annotations go from the store, and items from the logs of audits. What
-    is left is a keyed hash of the id, by which later responses are left out. Asking again does no harm,
-    nor does a respondent that nobody knows yet.
+    Responses, tags, evidence and annotations go from the store, and items from the audits of the server's
+    home folder, drawn and labelled. What is left is a keyed hash of the id, by which later responses are
+    left out. Asking again does no harm, nor does a respondent that nobody knows yet.
     """
     counts = asdict(erase_respondent(respondent_id, state.store, state.settings.home))
     counts.pop("file_rows")

@@ -25,7 +25,7 @@ from serving.ingest import ResponseTagger
 from serving.line_spool import MAX_LINE_BYTES, Line, LineSpool
 from serving.masked_tagging import tag_masked
 from serving.openapi import file_body, lines_of
-from serving.problems import UnsupportedMediaError, declared
+from serving.problems import UnsupportedMediaError, declared, words_of
 from serving.schemas import ResponseIn
 from serving.state import State
 from serving.uploads import media_type_of, parse_json
@@ -132,8 +132,9 @@ def _item(value: Any) -> ResponseIn:
         return ResponseIn.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        words = first["msg"][:1].lower() + first["msg"][1:].removeprefix("alue error, ")
-        raise InputError(words, column=parse_text(first["loc"][0]) if first["loc"] else None) from None
+        raise InputError(
+            words_of(first), column=parse_text(first["loc"][0]) if first["loc"] else None
+        ) from None
 
 
 @router.post(

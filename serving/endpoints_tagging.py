@@ -65,7 +65,8 @@ PinnedModel = Annotated[
 async def tag_responses(request: Request, pinned: PinnedModel = None) -> JsonAnswer:
     """Tag up to 1,000 responses without storing them.
 
-    A comment that cannot be read has the status `error` and fails no other. Where more waits than can be
+    An item that cannot be understood, and a comment that cannot be read, has a record with the status
+    `error` and the reason, and fails no other. Where more waits than can be
     read in time the answer is 429. The model that serves tags, or the version that `model` names, in the
     query or in the body.
     """

@@ -109,6 +109,16 @@ _FLAGS = (
 )
 
 
+def words_of(found: Mapping[str, Any]) -> str:
+    """Give what pydantic found wrong with a field as a sentence for people, without the value."""
+    return plain_words(_WORDS.get(found["type"], found["msg"]))
+
+
+def plain_words(message: str) -> str:
+    """Give a reader's or pydantic's sentence as problems have it, with the names that requests use."""
+    return whole_text(_as_parameters(message[:1].lower() + message[1:])).removeprefix("value error, ")
+
+
 def _as_parameters(sentence: str) -> str:
     """Name parameters of the address where a sentence of the readers of files names flags of a command."""
     for flag, parameter in _FLAGS:
@@ -175,10 +185,7 @@ async def _whyscore_error(request: Request, error: Exception) -> Response:
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return problem_response(
-        _fields_problem(
-            InputError,
-            [(_WORDS.get(found["type"], found["msg"]), found["loc"]) for found in error.errors()],
-        )
+        _fields_problem(InputError, [(words_of(found), found["loc"]) for found in error.errors()])
     )
 
 
@@ -196,7 +203,7 @@ def _fields_problem(
 
 
 def _field(message: str, place: Sequence[str | int]) -> FieldProblem:
-    detail = whole_text(_as_parameters(message[:1].lower() + message[1:])).removeprefix("value error, ")
+    detail = plain_words(message)
     if place[:1] == ("body",):
         path = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place[1:])
         return FieldProblem(detail=detail, pointer=whole_text(f"#{path}"))

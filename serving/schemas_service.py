@@ -43,7 +43,7 @@ class ErasureReply(BaseModel):
     tags: int = Field(description="Their tags.")
     evidence: int = Field(description="Parts of comments that carried their tags.")
     annotations: int = Field(description="Annotations in the store.")
-    audit_items: int = Field(description="Items in the logs of audits that were drawn.")
+    audit_items: int = Field(description="Items of audits, drawn and labelled.")
 
 
 class JobProblem(BaseModel):

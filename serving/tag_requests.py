@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -15,15 +15,15 @@ from starlette.requests import ClientDisconnect
 from data.masking import mask_response
 from data.personal_data import parse_kinds
 from data.responses import Response
-from data.scale import Scale
 from data.tags import TaggedResponse
-from serving.items import parse_items
+from serving import metrics
+from serving.ingest import ResponseTagger
+from serving.items import read_tag_request
 from serving.micro_batches import MicroBatches
 from serving.problems import FieldError
 from serving.request_facts import note_items
-from serving.schemas import TagRequest
 from serving.state import ServiceState
-from serving.uploads import JSON, media_type_of, read_json, require_media_type
+from serving.uploads import JSON, media_type_of, require_media_type
 
 # What is larger is parsed and written outside the event loop, which it would hold up.
 _SMALL_BODY = 16_384
@@ -54,9 +54,9 @@ async def tag_together(request: Request, pinned: str | None = None) -> Answer:
     require_media_type(media_type_of(request), [JSON])
     body = await request.body()
     if len(body) <= _SMALL_BODY:
-        wanted, responses = _read(body, state.scale)
+        wanted, responses, faults = read_tag_request(body, state.scale)
     else:
-        wanted, responses = await run_in_threadpool(_read, body, state.scale)
+        wanted, responses, faults = await run_in_threadpool(read_tag_request, body, state.scale)
     if pinned is not None and wanted.model not in (None, pinned):
         raise FieldError("the address names another model", ("model",))
     note_items(len(responses))
@@ -65,12 +65,15 @@ async def tag_together(request: Request, pinned: str | None = None) -> Answer:
     current = state.tagger if name is None else await run_in_threadpool(state.tagger_for, name)
     tagger = current.at(wanted.operating_point)
     kinds = parse_kinds((*state.settings.mask_kinds, *wanted.mask))
+    sound = [one for place, one in enumerate(responses) if place not in faults] if faults else responses
     if kinds:
-        masked = await run_in_threadpool(lambda: [mask_response(one, kinds) for one in responses])
+        masked = await run_in_threadpool(lambda: [mask_response(one, kinds) for one in sound])
         found = await _while_connected(request, room.tag([one.response for one in masked], tagger))
         rows = [one.restore(row) for one, row in zip(masked, found, strict=True)]
     else:
-        rows = await _while_connected(request, room.tag(responses, tagger))
+        rows = await _while_connected(request, room.tag(sound, tagger))
+    if faults:
+        rows = _with_faults(rows, responses, faults, tagger)
     head = {
         "model": tagger.name,
         "operating_point": wanted.operating_point,
@@ -83,9 +86,21 @@ async def tag_together(request: Request, pinned: str | None = None) -> Answer:
     return Answer(content, media_type=JSON)
 
 
-def _read(body: bytes, scale: Scale) -> tuple[TagRequest, list[Response]]:
-    wanted = read_json(body, TagRequest)
-    return wanted, parse_items(wanted.responses, scale)
+def _with_faults(
+    rows: Sequence[TaggedResponse],
+    responses: Sequence[Response],
+    faults: Mapping[int, str],
+    tagger: ResponseTagger,
+) -> list[TaggedResponse]:
+    """Put records of the items that could not be understood between those of the others."""
+    said_by = (tagger.name, tagger.taxonomy.version)
+    wrong = {
+        place: TaggedResponse(responses[place], "error", (), *said_by, fault)
+        for place, fault in faults.items()
+    }
+    metrics.saw_tags(wrong.values())
+    others = iter(rows)
+    return [wrong[place] if place in wrong else next(others) for place in range(len(responses))]
 
 
 def _write(head: dict[str, Any], rows: Sequence[TaggedResponse]) -> bytes:

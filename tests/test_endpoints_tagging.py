@@ -93,24 +93,58 @@ def test_at_most_a_thousand_are_tagged_at_once(shared):
     )
 
 
+WRONG = [
+    ({"score": "9"}, "score"),
+    ({"score": 11}, "score"),
+    ({"score": True}, "score"),
+    ({"score": 10**400}, "score"),
+    ({"comment": 5}, "comment"),
+    ({"comment": {"text": SECRET}}, "comment"),
+    ({"responded_at": SECRET}, "responded_at"),
+    ({"responded_at": 1_700_000_000}, "responded_at"),
+    ({"weight": -1}, "weight"),
+    ({"a/b~c": [SECRET]}, "a/b~c"),
+]
+
+
+@pytest.mark.parametrize(("item", "field"), [*WRONG, (SECRET, ""), (None, "")])
+def test_an_item_that_cannot_be_understood_fails_no_other(shared, item, field):
+    named = item | {"response_id": "r-2"} if isinstance(item, dict) else item
+    items = [{"comment": "Billed"}, named, {"comment": "Billed", "score": 3}]
+    one, two, three = shared.post("/v1/tag", json={"responses": items}).json()["responses"]
+    assert one["status"] == three["status"] == "tagged"
+    assert three["score"] == 3
+    assert (two["status"], two["tags"], two["score"]) == ("error", [], None)
+    assert two["error"].startswith(f"{field}: " if field else "this is not")
+    assert SECRET not in two["error"]
+    if field:
+        assert two["response_id"] == "r-2"
+
+
+def test_what_an_item_that_cannot_be_understood_says_is_given_back(shared):
+    items = [{"comment": "Billed", "response_id": "r-1", "score": 99, "region": "North"}]
+    (row,) = shared.post("/v1/tag", json={"responses": items}).json()["responses"]
+    assert (row["response_id"], row["comment"], row["score"]) == ("r-1", "Billed", None)
+    assert row["error"] == "score: 99 is outside the NPS scale 0-10"
+
+
+def test_items_that_cannot_be_understood_leave_the_others_masked_and_in_order(shared):
+    items = [{"score": 77}, {"comment": "Billed, mail jo@example.com"}, {"score": "x"}, {"comment": "Billed"}]
+    body = {"responses": items, "mask": ["email"]}
+    rows = shared.post("/v1/tag", json=body).json()["responses"]
+    assert [row["status"] for row in rows] == ["error", "tagged", "error", "tagged"]
+    assert [row["comment"] for row in rows] == [None, items[1]["comment"], None, "Billed"]
+
+
 @pytest.mark.parametrize(
     ("item", "pointer"),
-    [
-        ({"score": "9"}, "#/responses/1/score"),
-        ({"score": 11}, "#/responses/1/score"),
-        ({"score": True}, "#/responses/1/score"),
-        ({"score": 10**400}, "#/responses/1/score"),
-        ({"comment": 5}, "#/responses/1/comment"),
-        ({"comment": {"text": SECRET}}, "#/responses/1/comment"),
-        ({"responded_at": SECRET}, "#/responses/1/responded_at"),
-        ({"responded_at": 1_700_000_000}, "#/responses/1/responded_at"),
-        ({"weight": -1}, "#/responses/1/weight"),
-        ({"a/b~c": [SECRET]}, "#/responses/1/a~1b~0c"),
-        (SECRET, "#/responses/1"),
-    ],
+    [(item, f"#/responses/1/{field}".replace("a/b~c", "a~1b~0c")) for item, field in WRONG]
+    + [(SECRET, "#/responses/1")],
 )
-def test_an_item_that_cannot_be_understood_is_named_and_not_quoted(shared, item, pointer):
-    found = problem(shared.post("/v1/tag", json={"responses": [{"comment": SECRET}, item]}), 422)
+def test_an_item_to_be_stored_that_cannot_be_understood_is_named_and_not_quoted(shared, item, pointer):
+    item = item | {"response_id": "r-2"} if isinstance(item, dict) else item
+    body = {"responses": [{"response_id": "r-1", "comment": SECRET}, item]}
+    found = problem(shared.post("/v1/responses", json=body), 422)
     assert [error["pointer"] for error in found["errors"]] == [pointer]
     assert found["detail"].startswith(f"{pointer[2:]}: ")
 
@@ -128,16 +162,19 @@ def test_an_item_that_cannot_be_understood_is_named_and_not_quoted(shared, item,
         '{"responses": [], "more": 1}',
         "\xff",
         "[" * 200_000,
-    ]
-    + [
-        '{"responses": [{"score": NaN}]}',
-        '{"responses": [{"score": Infinity}]}',
-        '{"responses": [{"score": 1e999}]}',
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/tag", "/v1/responses"])
 def test_a_body_that_is_no_such_json_is_a_problem(shared, path, body):
     problem(post_json(shared, path, body.encode("latin-1")), 422)
+
+
+@pytest.mark.parametrize("score", ["NaN", "Infinity", "1e999"])
+def test_a_score_that_is_no_number_is_a_problem(shared, score):
+    body = f'{{"responses": [{{"response_id": "r-1", "score": {score}}}]}}'
+    problem(post_json(shared, "/v1/responses", body), 422)
+    answer = post_json(shared, "/v1/tag", body)
+    assert answer.status_code == 422 or answer.json()["responses"][0]["status"] == "error"
 
 
 values = st.recursive(

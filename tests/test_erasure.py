@@ -172,6 +172,19 @@ def test_an_audit_counts_the_erased_as_not_labelled(store, tmp_path):
     assert [item.response_id for item in read_log(DESIGN.id, home).items] == ["r3", "r4", "r5"]
 
 
+def test_labelled_audits_of_the_home_folder_need_not_be_named(tmp_path):
+    with served(tmp_path) as client:
+        item = {"response_id": "r1", "score": 2, "comment": SECRET, "respondent_id": "ana"}
+        client.post("/v1/responses", json={"responses": [item]})
+        path = tmp_path / "audits" / f"{DESIGN.id}.jsonl"
+        path.parent.mkdir()
+        rows = (AuditedResponse(Annotation("r1", SECRET, (), 3), 1, 0.5, 1), audited("r4", 3, 1))
+        write_audit(Audit(DESIGN, rows), path)
+        assert client.delete("/v1/respondents/ana").json()["audit_items"] == 1
+    assert SECRET not in path.read_text(encoding="utf-8")
+    assert [row.annotation.response_id for row in read_audit(path).rows] == ["r4"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "error"),
     [

@@ -25,6 +25,12 @@ def test_the_attended_clause_is_the_evidence():
         assert comment[found.start : found.end] == expected
 
 
+def test_a_token_that_begins_with_the_blank_before_its_word_belongs_to_the_word():
+    comment = "Price fine - awful"  # as tokenizers of ModernBERT's kind cut it
+    (found,) = find_evidence(comment, [(0, 5), (5, 10), (10, 12), (12, 18)], np.array([0.1, 0.1, 0.0, 2.0]))
+    assert found.text == "awful"
+
+
 def test_offsets_count_code_points():
     comment = "😡😡 ruined. Überhaupt niemand da!"
     (found,) = find_evidence(comment, *spread(comment, {"niemand"}))

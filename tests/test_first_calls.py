@@ -68,7 +68,7 @@ JSON = {"content-type": "application/json"}
         ),
         ("/v1/jobs", "", {"content-type": "multipart/form-data; boundary=x"}, 415, "--data-binary @FILE"),
         ("/v1/tag", "[]", JSON, 422, "body: this is not a JSON object"),
-        ("/v1/tag", '{"responses": ["x"]}', JSON, 422, "responses/0: this is not a JSON object"),
+        ("/v1/responses", '{"responses": ["x"]}', JSON, 422, "responses/0: this is not a JSON object"),
         (
             "/v1/responses",
             "a,b\n1,2\n",

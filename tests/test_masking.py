@@ -7,8 +7,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from stdnum import iban, luhn
 
+from data.annotations import Annotation, CodeLabel
 from data.errors import InputError
-from data.masking import MaskedText, mask, mask_response, mask_tagged, placeholder
+from data.masking import MaskedText, mask, mask_annotation, mask_response, mask_tagged, placeholder
 from data.personal_data import KINDS, parse_kinds
 from data.responses import Response
 from data.tags import Evidence
@@ -233,6 +234,23 @@ def test_evidence_of_the_original_names_the_same_words_in_the_masked_comment():
     assert all(text[e.start : e.end] == e.text for tag in masked.tags for e in tag.evidence)
     assert "4111" not in str(masked)
     assert mask_tagged(masked, KINDS, str) is masked
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("Billed 4111 1111", "Billed [card]"),
+        ("1111 1111", "[card]"),
+        ("mail jo@x", "mail [email]"),
+        ("was lovely", "was lovely"),
+    ],
+)
+def test_words_that_an_annotator_named_stay_words_of_the_masked_comment(words, kept):
+    comment = "Billed 4111 1111 1111 1111 twice; mail jo@x.org, who was lovely."
+    row = Annotation("r1", comment, (CodeLabel("billing.charge", "negative", words),), 1)
+    masked = mask_annotation(row, KINDS)
+    assert masked.labels[0].evidence == kept
+    assert kept in masked.comment
 
 
 def test_a_response_without_a_comment_keeps_none():

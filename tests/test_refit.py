@@ -95,6 +95,8 @@ def test_the_other_codes_stay_bit_for_bit(base, widened, home, annotations):
     comments = [row.comment for row in annotations]
     assert np.array_equal(after.predict_proba(comments)[:, :3], before.predict_proba(comments))
     taggers = [CommentTagger.load(place, threads=1) for place in (base, folder)]
+    assert taggers[0].novelty is not None
+    assert taggers[1].novelty.threshold == taggers[0].novelty.threshold
     served = [tagger.probabilities(comments) for tagger in taggers]
     assert np.array_equal(served[1][:, :3], served[0])
     own, more = (tagger.engine.read(tagger.tokenize(comments[:50])).contribution for tagger in taggers)

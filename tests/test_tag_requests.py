@@ -93,6 +93,19 @@ def test_while_the_queue_is_full_nothing_of_a_request_is_read(tmp_path):
         assert client.post("/v1/tag", json={"responses": [{"comment": "Billed"}]}).status_code == 200
 
 
+def test_it_is_up_while_every_thread_is_busy_storing(tmp_path):
+    tagger = CountingTagger()
+    with served(tmp_path, tagger) as client, ThreadPoolExecutor(60) as threads:
+        rows = [{"responses": [{"response_id": f"r{i}", "comment": "Billed"}]} for i in range(60)]
+        sent = [threads.submit(client.post, "/v1/responses", json=row) for row in rows]
+        assert tagger.begun.wait(30)
+        while tagger.batches < 40:  # as many threads as there are for requests
+            threading.Event().wait(0.001)
+        assert ThreadPoolExecutor(1).submit(client.get, "/healthz").result(10).status_code == 200
+        tagger.go.set()
+        assert {answer.result(60).status_code for answer in sent} == {200}
+
+
 def test_a_page_of_another_origin_sees_that_it_was_refused(tmp_path):
     origin = "https://desk.example"
     with served(tmp_path, StubTagger(), cors_origins=origin) as client:

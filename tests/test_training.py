@@ -182,4 +182,6 @@ def test_the_regime_follows_what_there_is_to_learn_from():
     assert choose_regime([one] * 19, codes).regime == "definitions"
     assert choose_regime([one] * 20, codes).regime == "few-shot"
     assert choose_regime([one] * 1000, codes).regime == "full"
-    assert "1 of 2 codes have no example" in choose_regime([one] * 20, codes).reason
+    assert "1 of 2 codes apply to none of them" in choose_regime([one] * 20, codes).reason
+    older = Target(one.labels, frozenset({"b"}))
+    assert "1 of 2 codes came later" in choose_regime([older] * 20, codes).reason

@@ -43,10 +43,14 @@ def choose_regime(targets: Sequence[Target], codes: Sequence[str]) -> RegimeChoi
     for target in targets:
         for code in {code for code, _ in target.labels} & examples.keys():
             examples[code] += 1
-    bare = sum(count == 0 for count in examples.values())
-    told = (
-        f"; {bare} of {len(codes)} codes have no example and are read from their definitions" if bare else ""
-    )
+    never = {code for code, count in examples.items() if not count}
+    # Nobody could choose these; the others could, and were found to be absent.
+    unknown = {code for code in never if all(code in target.unknown for target in targets)}
+    told = ""
+    if unknown:
+        told += f"; {len(unknown)} of {len(codes)} codes came later and are read from their definitions"
+    if never - unknown:
+        told += f"; {len(never - unknown)} of {len(codes)} codes apply to none of them"
     if n < LEAST:
         comments = "no annotated comments" if not n else f"{n} annotated comments, under {LEAST}"
         return RegimeChoice("definitions", f"{comments}: the codes are read from their definitions")

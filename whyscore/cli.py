@@ -59,7 +59,9 @@ def train(
         str | None, typer.Option("--encoder", help="Folder or Hugging Face id; default the packaged one.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same machine: same model.")] = 0,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, max=100, help="The most passes.")] = 4,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, max=100, help="The most passes; else as many as do well.")
+    ] = None,
     promote: Annotated[
         bool, typer.Option("--promote/--no-promote", help="Make the new version the champion.")
     ] = True,

@@ -20,7 +20,7 @@ def run_training(
     taxonomy: Path,
     encoder: str | None,
     seed: int,
-    epochs: int,
+    epochs: int | None,
     promote: bool,
     as_json: bool,
     settings: Settings,
@@ -31,7 +31,7 @@ def run_training(
     from model.fit_settings import FitSettings
     from training.pipeline import lend_hand, train
 
-    fit = FitSettings(seed=seed, epochs=epochs)
+    fit = FitSettings(seed=seed) if epochs is None else FitSettings(seed=seed, epochs=epochs)
     try:
         if not processes().is_main:
             lend_hand(annotations, taxonomy, settings, encoder=encoder, fit=fit)
@@ -78,6 +78,8 @@ def show_training(trained: TrainedModel, seconds: float, as_json: bool, settings
         return
     if figures["comments"]:
         show_evaluation(figures, f"{uri} on its held-out part")
+    else:
+        say("No annotated comment was held out, so nothing is measured; more annotations would change that.")
     say(f"Registered {uri}{' and made it the champion' if trained.registered.champion else ''}.")
 
 
