@@ -265,7 +265,9 @@ class _Run:
                 self.average.average[i].copy_(found.tensors[f"average.{i}"])
                 start = f"optimizer.{i}."
                 self.optimizer.state[parameter] = {
-                    name.removeprefix(start): value.to(parameter.device if value.ndim else "cpu")
+                    name.removeprefix(start): value.to(
+                        parameter.device
+                    )  # the count of steps too, as it is fused
                     for name, value in found.tensors.items()
                     if name.startswith(start)
                 }

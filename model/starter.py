@@ -6,6 +6,7 @@ kept as what it adds to the official weights: for each matrix a product of two t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -57,6 +58,16 @@ class Starter:
                 change = parts[0].float() if len(parts) == 1 else parts[0].float() @ parts[1].float()
                 parameters[name] += change
         network.reader.load_state_dict({name: value.float() for name, value in self.reader.items()})
+
+    def digest(self) -> str:
+        """Give a hash of all of it."""
+        found = hashlib.sha256(repr(self.thresholds).encode())
+        pieces = {"": (self.centre,), **{name: (one,) for name, one in self.reader.items()}, **self.changes}
+        for name, parts in sorted(pieces.items()):
+            found.update(name.encode())
+            for part in parts:
+                found.update(part.float().numpy().tobytes())
+        return found.hexdigest()
 
     def write(self, path: Path) -> None:
         """Write the starter as safetensors in half precision; the file appears when it is whole."""

@@ -1,5 +1,6 @@
 """The starter: what training changed, kept thin, and only for the encoder that it was made from."""
 
+import dataclasses
 import json
 import sys
 
@@ -91,6 +92,9 @@ def test_it_is_written_and_read_back(network, tiny_encoder, tmp_path):
     for name, parts in starter.changes.items():
         assert all(torch.equal(a.half(), b) for a, b in zip(parts, found.changes[name], strict=True))
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["s.safetensors"]
+    assert found.digest() == read_starter(tmp_path / "deep" / "s.safetensors").digest()
+    moved = dataclasses.replace(found, reader={name: value + 1 for name, value in found.reader.items()})
+    assert moved.digest() != found.digest()
 
 
 @pytest.mark.parametrize("content", [b"", b"no starter", None])

@@ -168,9 +168,10 @@ def test_evaluation_leaves_out_what_the_model_was_fitted_on(trained_home, files,
 @pytest.mark.slow
 def test_a_taxonomy_alone_makes_a_model_that_tags(files, tiny_encoder, tmp_path):
     """No annotation is needed for a first model; it says in which regime it was made."""
-    settings = Settings(home=tmp_path / "home")
-    trained = train(None, files / "taxonomy.yaml", settings, encoder=str(tiny_encoder))
+    settings, told = Settings(home=tmp_path / "home"), []
+    trained = train(None, files / "taxonomy.yaml", settings, encoder=str(tiny_encoder), on_stage=told.append)
     assert trained.summary["regime"] == "definitions"
+    assert any(f"whyscore starter --encoder {tiny_encoder}" in stage for stage in told)
     assert trained.evaluation.comments == 0
     assert trained.registered.champion
 

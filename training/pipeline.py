@@ -120,6 +120,12 @@ def _make(
             stage,
         )
     else:
+        if classifier.starter is None:
+            named = "" if encoder is None else f" --encoder {encoder}"
+            stage(
+                "No starting point was made for this encoder, so what it reads from definitions is a guess; "
+                f"make one with: whyscore starter{named}"
+            )
         classifier.start()
     return _Made(classifier, data, split, {"regime": choice.regime, "regime_reason": choice.reason})
 
@@ -161,8 +167,11 @@ def _classifier(
 
 def _checkpoint(data: TrainingData, classifier: ReasonCodeClassifier, settings: Settings) -> CheckpointPlace:
     """Give where this fit keeps its state: a later run of the very same fit takes it up."""
+    begins = resolve_encoder(classifier.encoder).sha256  # what lies under its name may be another by then
+    begins += "" if classifier.starter is None else classifier.starter.digest()
     about = (
-        f"{data.digest} {classifier.encoder} {classifier.settings} {classifier.max_tokens} {settings.home}"
+        f"{data.digest} {begins} {classifier.settings} {classifier.max_tokens} {settings.home} "
+        f"{processes().count}"
     )
     key = hashlib.sha256(about.encode()).hexdigest()
     return CheckpointPlace(settings.home / "unfinished" / f"{key[:16]}.safetensors", key)
