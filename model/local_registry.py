@@ -21,7 +21,9 @@ from urllib.request import url2pathname
 from data.errors import ModelError
 
 BUSY_SECONDS = 5
-_TIMEOUT_S = 600.0  # a model may have to be fetched over a slow line
+FETCH_SECONDS = 600.0
+"""A model may have to be fetched over a slow line; who waits for that waits longer than this."""
+
 _LOCAL = "sqlite:///"
 
 
@@ -126,7 +128,7 @@ def find_apart(uri: str, settings: str) -> tuple[str, Path, float | None]:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=os.environ | {"PYTHONPATH": path},
-            timeout=_TIMEOUT_S,
+            timeout=FETCH_SECONDS,
             check=False,
         )
         told = json.loads(ended.stdout.decode("utf-8").splitlines()[-1])

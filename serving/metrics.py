@@ -7,12 +7,16 @@ figures meet in files (see `serving.worker_metrics`); without them each process 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from data.tags import TaggedResponse
 
@@ -72,22 +76,16 @@ _model = Gauge(
     multiprocess_mode="livemax",
     registry=_registry,
 )
-_age = Gauge(
+_registered = Gauge(  # holds the moment, 0 where it is not known; `_Shown` makes the age of it
     "whyscore_model_age_seconds",
     "Time since the model that serves was registered.",
-    multiprocess_mode="livemin",
+    multiprocess_mode="livemax",
     registry=_registry,
 )
 _swaps = Counter(
     "whyscore_model_changes_total",
     "Other models that the registry named, by what became of them: served or refused.",
     ["outcome"],
-    registry=_registry,
-)
-_registry_up = Gauge(
-    "whyscore_registry_reachable",
-    "1 while the model registry answers.",
-    multiprocess_mode="livemin",
     registry=_registry,
 )
 _drift = Gauge(
@@ -111,19 +109,47 @@ _shadow = Counter(
     registry=_registry,
 )
 
-_created: list[float | None] = [None]
+_first_answer = threading.Lock()
 _serving: list[tuple[str, str]] = []
+
+
+@cache
+def _registry_up() -> Gauge:
+    """Give the gauge, made when it is first set: until then its 0 would say that the registry is gone."""
+    return Gauge(
+        "whyscore_registry_reachable",
+        "1 while the model registry answers; not there while nobody asks it.",
+        multiprocess_mode="livemin",
+        registry=_registry,
+    )
+
+
+class _Shown:
+    """The figures as they are shown: with the model's age, which grows though nobody sets it."""
+
+    def __init__(self, figures: Collector) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures."""
+        now = time.time()
+        for metric in self._figures.collect():
+            if metric.name == "whyscore_model_age_seconds":
+                metric.samples = [
+                    sample._replace(value=max(0.0, now - sample.value))
+                    for sample in metric.samples
+                    if sample.value > 0
+                ]
+            yield metric
 
 
 def exposition() -> bytes:
     """Give every figure in Prometheus' text format, of all workers where there are several."""
-    if _created[0] is not None:
-        _age.set(max(0.0, time.time() - _created[0]))
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return generate_latest(_registry)
+        return generate_latest(_Shown(_registry))
     together = CollectorRegistry()
     multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-    return generate_latest(together)
+    return generate_latest(_Shown(together))
 
 
 @contextmanager
@@ -178,7 +204,7 @@ def serves(model: str, taxonomy_version: int, created: float | None) -> None:
             _model.remove(*before)
     _serving[:] = [labels]
     _model.labels(*labels).set(1)
-    _created[0] = created
+    _registered.set(created or 0)
 
 
 def changed_model(outcome: str) -> None:
@@ -187,8 +213,10 @@ def changed_model(outcome: str) -> None:
 
 
 def registry_answers(reachable: bool) -> None:
-    """Tell whether the registry answers."""
-    _registry_up.set(reachable)
+    """Tell whether the registry answers; who never asks it does not call this."""
+    with _first_answer:
+        gauge = _registry_up()
+    gauge.set(reachable)
 
 
 def set_drift(of: str, index: float, chance: float) -> None:

@@ -1,5 +1,7 @@
 import asyncio
 import json
+import os
+import tempfile
 
 import pytest
 
@@ -162,6 +164,42 @@ def test_a_spool_reads_ahead_and_no_further_than_it_may():
 
     assert asyncio.run(fill(1000)) == 20
     assert asyncio.run(fill(50)) == 7  # six are in the file; the next waits
+
+
+@pytest.mark.parametrize("part", [1000, 2**16])
+def test_a_reader_who_never_catches_up_does_not_fill_the_disk(monkeypatch, part):
+    """Whatever the length of the stream, the files hold what may wait, an eighth more, and two parts."""
+    made, make = [], tempfile.TemporaryFile
+
+    def made_file(**how):
+        made.append(make(**how))
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", made_file)
+    most, line = 2**18, b"x" * 999 + b"\n"
+    whole = line * (16 * most // len(line))
+
+    async def read():
+        sent, sizes, found = 0, [], []
+
+        async def body():
+            nonlocal sent
+            for start in range(0, len(whole), part):
+                sent += len(whole[start : start + part])
+                yield whole[start : start + part]
+
+        async with LineSpool(most) as spool:
+            spool.fill(body())
+            async for group in spool.groups():
+                found += [one.content + b"\n" for one in group]
+                while sent < len(whole) and sent - len(found) * len(line) <= most + part:
+                    await asyncio.sleep(0)  # as long as more may come
+                sizes.append(sum(os.fstat(file.fileno()).st_size for file in made if not file.closed))
+        assert b"".join(found) == whole
+        assert all(file.closed for file in made)
+        return max(sizes)
+
+    assert most // 2 < asyncio.run(asyncio.wait_for(read(), 60)) <= most * 9 // 8 + 2 * part
 
 
 def test_a_body_that_breaks_off_ends_the_stream():

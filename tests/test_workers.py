@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from data.errors import WhyscoreError
+from data.settings import Settings
+from model.local_registry import FETCH_SECONDS
 from whyscore.server import allow_connections
-from whyscore.workers import threads_of_each
+from whyscore.workers import Workers, _Worker, threads_of_each
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
@@ -34,6 +37,25 @@ def test_a_server_opens_as_many_connections_as_the_system_allows():
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize(("seconds", "in_time"), [(FETCH_SECONDS + 60, True), (FETCH_SECONDS + 600, False)])
+def test_a_worker_may_take_as_long_as_the_fetch_of_its_model(tmp_path, seconds, in_time):
+    ready, told = os.pipe()
+    with socket.socket() as listener:
+        workers = Workers(2, listener, None, Settings(home=tmp_path))
+        try:
+            os.write(told, b"r")
+            first = _Worker(None, ready, time.monotonic() - seconds)
+            if in_time:
+                workers._await_ready(first)
+            else:
+                with pytest.raises(WhyscoreError, match="did not start within"):
+                    workers._await_ready(first)
+        finally:
+            workers._end()
+            os.close(ready)
+            os.close(told)
 
 
 def children(parent):

@@ -23,6 +23,7 @@ from typing import Any
 from data.errors import InputError, WhyscoreError
 from data.settings import Settings
 from model.engine import usable_cores
+from model.local_registry import FETCH_SECONDS
 from serving.worker_metrics import VARIABLE, forget_worker
 from whyscore.terminal import say
 
@@ -30,7 +31,7 @@ _LOOK_S = 0.2
 _SHORT_LIFE_S = 10.0
 _LONGEST_PAUSE_S = 30.0
 _GRACE_S = 5.0  # beyond the time that a worker has to finish its requests
-_START_S = 120.0
+_START_S = FETCH_SECONDS + 120.0  # the first one may have to fetch its model, and then begins
 
 
 @dataclass
