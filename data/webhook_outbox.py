@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, delete, exists, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, literal, or_, select, tuple_, update
 
 from data.cursors import cursor_of, moment_of, position_of
 from data.errors import NotFoundError
@@ -250,17 +250,24 @@ class Outbox:
                 raise NotFoundError("there is no such delivery")
             return Delivery(**connection.execute(_deliveries().where(of_it)).one()._mapping)
 
-    def take(self, now: datetime, lease: timedelta, limit: int = 20) -> list[Parcel]:
-        """Take deliveries that are due; nobody else gets them before the lease ends."""
-        free = or_(webhook_deliveries.c.leased_until.is_(None), webhook_deliveries.c.leased_until <= now)
+    def waiting(self, now: datetime) -> list[str]:
+        """Name the subscriptions for which something is due that nobody has taken."""
+        its = webhook_deliveries.c.subscription_id == webhook_subscriptions.c.subscription_id
+        due = exists(select(1).where(its, *_due(now)))
+        query = select(webhook_subscriptions.c.subscription_id).where(webhook_subscriptions.c.active, due)
+        with self._store.reading() as connection:
+            return list(connection.scalars(query.order_by(webhook_subscriptions.c.subscription_id)))
+
+    def take(
+        self, now: datetime, lease: timedelta, limit: int = 20, subscription_id: str | None = None
+    ) -> list[Parcel]:
+        """Take deliveries that are due, of one subscription or of all; nobody else gets them in the lease."""
         asked = select(webhook_subscriptions.c.subscription_id).where(webhook_subscriptions.c.active)
-        due = (
-            webhook_deliveries.c.state == "pending",
-            webhook_deliveries.c.due_at <= now,
-            webhook_deliveries.c.subscription_id.in_(asked),
-            free,
+        ids = select(webhook_deliveries.c.delivery_id).where(
+            *_due(now), webhook_deliveries.c.subscription_id.in_(asked)
         )
-        ids = select(webhook_deliveries.c.delivery_id).where(*due)
+        if subscription_id is not None:
+            ids = ids.where(webhook_deliveries.c.subscription_id == subscription_id)
         with self._store.reading() as connection:  # mostly there are none, and nobody need wait
             if connection.execute(ids.limit(1)).first() is None:
                 return []
@@ -274,6 +281,16 @@ class Outbox:
             )
             rows = connection.execute(_parcels().where(of_them).order_by(webhook_deliveries.c.due_at)).all()
         return [Parcel(**row._mapping) for row in rows]
+
+    def give_back(self, parcels: Sequence[Parcel]) -> None:
+        """Let go what was taken and not tried, before the lease ends."""
+        if not parcels:
+            return
+        mine = tuple_(webhook_deliveries.c.delivery_id, webhook_deliveries.c.lease).in_(
+            [(parcel.delivery_id, parcel.lease) for parcel in parcels]
+        )
+        with self._store.writing() as connection:
+            connection.execute(update(webhook_deliveries).where(mine).values(lease=None, leased_until=None))
 
     def arrived(self, parcel: Parcel, status: int, now: datetime) -> bool:
         """Note that a delivery was made; False where the lease had gone to somebody else."""
@@ -320,6 +337,12 @@ class Outbox:
         with self._store.writing() as connection:
             old = delete(webhook_messages).where(webhook_messages.c.created_at < before, ~kept)
             return connection.execute(old).rowcount
+
+
+def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    until = webhook_deliveries.c.leased_until
+    free = or_(until.is_(None), until <= now)
+    return (webhook_deliveries.c.state == "pending", webhook_deliveries.c.due_at <= now, free)
 
 
 def _deliveries() -> Any:

@@ -14,6 +14,7 @@ from data.follow_up_pairs import read_pairs
 from data.follow_ups import Kind, State
 from model.follow_up_effect import follow_up_effect
 from serving.customer_loop import CustomerLoop, Loop
+from serving.idempotency import PARAMETER
 from serving.loop_schemas import (
     AssignmentRequest,
     FollowUpRecord,
@@ -111,7 +112,7 @@ def get_follow_up(loop: Loop, follow_up_id: Key) -> dict[str, Any]:
     summary="Bring it to another state",
     response_model=FollowUpRecord,
     responses=declared(404, 409, 413, 415, 422, 503, 507),
-    openapi_extra=body_of(TransitionRequest),
+    openapi_extra=body_of(TransitionRequest) | {"parameters": [PARAMETER]},
 )
 def move_follow_up(loop: Loop, asked: Request, follow_up_id: Key, upload: UploadDependency) -> dict[str, Any]:
     """Acknowledge, resolve, close or reopen a follow-up.
@@ -138,8 +139,8 @@ def move_follow_up(loop: Loop, asked: Request, follow_up_id: Key, upload: Upload
     operation_id="assignFollowUp",
     summary="Give it to somebody",
     response_model=FollowUpRecord,
-    responses=declared(404, 413, 415, 422, 503, 507),
-    openapi_extra=body_of(AssignmentRequest),
+    responses=declared(404, 409, 413, 415, 422, 503, 507),
+    openapi_extra=body_of(AssignmentRequest) | {"parameters": [PARAMETER]},
 )
 def assign_follow_up(
     loop: Loop, asked: Request, follow_up_id: Key, upload: UploadDependency
@@ -157,8 +158,8 @@ def assign_follow_up(
     operation_id="noteFollowUp",
     summary="Add a note",
     response_model=FollowUpRecord,
-    responses=declared(404, 413, 415, 422, 503, 507),
-    openapi_extra=body_of(NoteRequest),
+    responses=declared(404, 409, 413, 415, 422, 503, 507),
+    openapi_extra=body_of(NoteRequest) | {"parameters": [PARAMETER]},
 )
 def note_follow_up(loop: Loop, asked: Request, follow_up_id: Key, upload: UploadDependency) -> dict[str, Any]:
     """Add a note to a follow-up's history."""

@@ -13,6 +13,7 @@ from data.webhook_outbox import Delivery, DeliveryState
 from serving.connectors.receiving import note, receive
 from serving.connectors.signatures import standard_secret
 from serving.customer_loop import Loop
+from serving.idempotency import PARAMETER
 from serving.loop_schemas import (
     DeliveriesReply,
     DeliveryRecord,
@@ -159,7 +160,8 @@ def list_webhook_deliveries(
     operation_id="redeliverWebhook",
     summary="Send it again",
     response_model=DeliveryRecord,
-    responses=declared(404, 422, 503, 507),
+    responses=declared(404, 409, 422, 503, 507),
+    openapi_extra={"parameters": [PARAMETER]},
 )
 def redeliver_webhook(
     loop: Loop, delivery_id: Annotated[Text, Path(max_length=64, description="The delivery's name.")]

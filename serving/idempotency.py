@@ -38,7 +38,10 @@ PARAMETER: dict[str, Any] = {
 RETRY_SECONDS = 5
 """When to ask again about a request that is being worked on, or that a crash has cut short."""
 
-_TAKEN = re.compile(r"/v1/(responses|jobs|annotations|models/rollback|models/[^/]+/promote)")
+_TAKEN = re.compile(
+    r"/v1/(responses|jobs|annotations|models/rollback|models/[^/]+/promote"
+    r"|follow-ups/[^/]+/(transitions|assignment|notes)|webhook-deliveries/[^/]+/redelivery)"
+)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _KEPT_HEADERS = ("content-type", "location", "link", "etag")
 _NOT_KEPT = (401, 403, 408, 413, 415, 421, 429)
@@ -50,7 +53,8 @@ _PIECE = 2**16
 class IdempotencyKeys:
     """Answers a repeated POST from what is kept; whatever else comes is passed on.
 
-    Only operations are covered whose answers hold no comment, since answers are kept.
+    Only operations are covered whose answers hold no comment and no secret, since answers are kept: tags are
+    not, and neither are API keys, sessions and subscriptions that are made.
 
     Parameters
     ----------

@@ -266,7 +266,11 @@ def test_what_does_harm_twice_is_sent_again_only_if_it_never_arrived(error, sent
     key = {"key_id": "k", "name": "crm", "scopes": ["read"], "status": "good", "rate": None, "key": "wsk"}
     moments = dict.fromkeys(["expires_at", "revoked_at", "previous_until", "last_used_at"])
     made = httpx.Response(200, json=key | moments | {"created_at": "2026-04-01T00:00:00+00:00"})
-    for call in (lambda c: c.create_key("crm", ["read"]), lambda c: c.note_follow_up("f", "Called", "ana")):
+    url, told = "https://example.com/in", ["response.tagged"]
+    for call in (
+        lambda c: c.create_key("crm", ["read"]),
+        lambda c: c.create_webhook_subscription(url, told),
+    ):
         client, _ = faulty([error("no"), made], seen := [])
         with suppress(ConnectionFailedError, ValueError):
             call(client)

@@ -62,6 +62,55 @@ def test_the_sessions_of_two_browsers_have_keys_of_their_own(client):
     assert "idempotency-replayed" in post(client, **own).headers
 
 
+def test_what_is_done_with_a_follow_up_is_done_once(client):
+    post(client, body={"responses": [BODY["responses"][0] | {"responded_at": datetime.now(UTC).isoformat()}]})
+    (found,) = client.get("/v1/follow-ups").json()["follow_ups"]
+    path, by = f"/v1/follow-ups/{found['follow_up_id']}", {"actor": "ana"}
+    for name, body in [
+        ("notes", {"text": "Called", **by}),
+        ("assignment", {"owner": "ben", **by}),
+        ("transitions", {"state": "resolved", "outcome": "recovered", **by}),
+    ]:
+        first, again = (post(client, name, body, f"{path}/{name}") for _ in range(2))
+        assert (first.status_code, again.json()) == (200, first.json())
+        assert again.headers["idempotency-replayed"] == "true"
+    done = [one["action"] for one in client.get(path).json()["history"]]
+    assert done == ["opened", "noted", "assigned", "resolved"]
+
+
+def test_a_redelivery_is_asked_for_once_and_a_secret_is_never_kept(client):
+    asked = {"url": "https://example.com/in", "events": ["response.tagged"]}
+    made = [post(client, "k0", asked, "/v1/webhook-subscriptions") for _ in range(2)]
+    assert made[0].json()["secret"] != made[1].json()["secret"]
+    client.app.state.webhook_worker.stop()
+    post(client)
+    one = client.get("/v1/webhook-deliveries").json()["deliveries"][0]["delivery_id"]
+    first, again = (post(client, "k2", {}, f"/v1/webhook-deliveries/{one}/redelivery") for _ in range(2))
+    assert (first.status_code, again.json()) == (200, first.json())
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_the_document_says_which_operations_take_a_key(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    keyed = {
+        operation["operationId"]
+        for methods in paths.values()
+        for operation in methods.values()
+        if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", []))
+    }
+    assert keyed == {
+        "upsertResponses",
+        "createJob",
+        "keepAnnotations",
+        "promoteModel",
+        "rollBackModel",
+        "moveFollowUp",
+        "assignFollowUp",
+        "noteFollowUp",
+        "redeliverWebhook",
+    }
+
+
 def test_a_refusal_is_kept_too(client):
     bad = {"responses": [{"response_id": "r1", "comment": 5}]}
     first = problem(post(client, body=bad), 422)

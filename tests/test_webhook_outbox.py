@@ -150,3 +150,21 @@ def test_delays_double_within_bounds(attempts, seed):
     delay = delay_after(attempts, Random(seed))
     full = min(FIRST_DELAY.total_seconds() * 2.0 ** (attempts - 1), LONGEST_DELAY.total_seconds())
     assert full / 2 - 1e-5 <= delay.total_seconds() <= full
+
+
+def test_one_subscription_is_taken_from_at_a_time_and_what_was_not_tried_is_given_back(store, outbox):
+    one, other = subscribe(outbox), subscribe(outbox)
+    tell(store, "r1", "r2")
+    assert outbox.waiting(NOW - LEASE) == []
+    assert outbox.waiting(NOW) == sorted([one, other])
+    parcels = outbox.take(NOW, LEASE, subscription_id=one)
+    assert sorted(said(parcels)) == ["r1", "r2"]
+    assert outbox.waiting(NOW) == [other]
+    outbox.give_back(parcels[1:])
+    outbox.give_back([])
+    assert said(outbox.take(NOW, LEASE, subscription_id=one)) == said(parcels[1:])
+    (again, _) = outbox.take(NOW + LEASE, LEASE, subscription_id=one)
+    outbox.give_back(parcels)  # its lease had gone to somebody else
+    assert outbox.waiting(NOW + LEASE) == [other]
+    assert outbox.failed(again, 410, "status", NOW)
+    assert outbox.waiting(NOW + 9 * LEASE) == [other]

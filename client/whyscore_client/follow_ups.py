@@ -47,21 +47,21 @@ class FollowUpMethods(Sends):
         """Acknowledge, resolve, close or reopen a follow-up; the end needs an outcome."""
         body = {"state": state, "actor": actor, "outcome": outcome, "note": note}
         path = f"/v1/follow-ups/{segment(follow_up_id)}/transitions"
-        reply: s.FollowUp = self._send(send_json("POST", path, body, s.FollowUp, once=True))
+        reply: s.FollowUp = self._send(send_json("POST", path, body, s.FollowUp, keyed=True))
         return reply
 
     def assign_follow_up(self, follow_up_id: str, owner: str | None, actor: str) -> s.FollowUp:
         """Give a follow-up another owner; None for nobody yet."""
         path = f"/v1/follow-ups/{segment(follow_up_id)}/assignment"
         body = {"owner": owner, "actor": actor}
-        reply: s.FollowUp = self._send(send_json("POST", path, body, s.FollowUp))
+        reply: s.FollowUp = self._send(send_json("POST", path, body, s.FollowUp, keyed=True))
         return reply
 
     def note_follow_up(self, follow_up_id: str, text: str, actor: str) -> s.FollowUp:
         """Add a note to a follow-up's history."""
         path = f"/v1/follow-ups/{segment(follow_up_id)}/notes"
         body = {"text": text, "actor": actor}
-        reply: s.FollowUp = self._send(send_json("POST", path, body, s.FollowUp, once=True))
+        reply: s.FollowUp = self._send(send_json("POST", path, body, s.FollowUp, keyed=True))
         return reply
 
     def get_follow_up_report(self) -> s.FollowUpReport:
@@ -107,21 +107,21 @@ class AsyncFollowUpMethods(AsyncSends):
         """Acknowledge, resolve, close or reopen a follow-up; the end needs an outcome."""
         body = {"state": state, "actor": actor, "outcome": outcome, "note": note}
         path = f"/v1/follow-ups/{segment(follow_up_id)}/transitions"
-        reply: s.FollowUp = await self._send(send_json("POST", path, body, s.FollowUp, once=True))
+        reply: s.FollowUp = await self._send(send_json("POST", path, body, s.FollowUp, keyed=True))
         return reply
 
     async def assign_follow_up(self, follow_up_id: str, owner: str | None, actor: str) -> s.FollowUp:
         """Give a follow-up another owner; None for nobody yet."""
         path = f"/v1/follow-ups/{segment(follow_up_id)}/assignment"
         body = {"owner": owner, "actor": actor}
-        reply: s.FollowUp = await self._send(send_json("POST", path, body, s.FollowUp))
+        reply: s.FollowUp = await self._send(send_json("POST", path, body, s.FollowUp, keyed=True))
         return reply
 
     async def note_follow_up(self, follow_up_id: str, text: str, actor: str) -> s.FollowUp:
         """Add a note to a follow-up's history."""
         path = f"/v1/follow-ups/{segment(follow_up_id)}/notes"
         body = {"text": text, "actor": actor}
-        reply: s.FollowUp = await self._send(send_json("POST", path, body, s.FollowUp, once=True))
+        reply: s.FollowUp = await self._send(send_json("POST", path, body, s.FollowUp, keyed=True))
         return reply
 
     async def get_follow_up_report(self) -> s.FollowUpReport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from whyscore_client import service_models as s
-from whyscore_client.calls import Call, get, reply_as, segment, send_json
+from whyscore_client.calls import Call, get, new_key, reply_as, segment, send_json
 from whyscore_client.sending import AsyncSends, Sends
 
 
@@ -58,7 +58,7 @@ class WebhookMethods(Sends):
     def redeliver_webhook(self, delivery_id: str) -> s.Delivery:
         """Send a message again, with all its tries before it."""
         path = f"/v1/webhook-deliveries/{segment(delivery_id)}/redelivery"
-        reply: s.Delivery = self._send(Call("POST", path, reply_as(s.Delivery)))
+        reply: s.Delivery = self._send(Call("POST", path, reply_as(s.Delivery), headers=new_key()))
         return reply
 
 
@@ -112,5 +112,5 @@ class AsyncWebhookMethods(AsyncSends):
     async def redeliver_webhook(self, delivery_id: str) -> s.Delivery:
         """Send a message again, with all its tries before it."""
         path = f"/v1/webhook-deliveries/{segment(delivery_id)}/redelivery"
-        reply: s.Delivery = await self._send(Call("POST", path, reply_as(s.Delivery)))
+        reply: s.Delivery = await self._send(Call("POST", path, reply_as(s.Delivery), headers=new_key()))
         return reply
