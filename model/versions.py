@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.errors import ModelError, NotFoundError
 from data.settings import Settings
 from model.registry import CHAMPION, connect
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import RunData
+
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _HISTORY = "champions"  # a tag of the registered model: former champions, latest last
+_RUN_ID = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)  # the registry takes any text, a filter does not
+_RUNS_AT_ONCE = 500
+"""Runs that one search asks for: MLflow cannot parse a filter of some thousands."""
 
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """One version in the registry, with the figures of its training."""
+    """One version in the registry, with the figures of its training.
+
+    A version without a run has an empty `run_id`; where the registry has no such run, or no longer,
+    `metrics` and `params` are empty.
+    """
 
     version: int
     champion: bool
@@ -68,20 +80,41 @@ def _listed(settings: Settings) -> list[RegisteredVersion]:
     client = connect(settings)
     champion = current_champion(settings)
     versions = client.search_model_versions(f"name = '{settings.model_name}'")
+    runs = _runs(client, {version.run_id for version in versions if _RUN_ID.fullmatch(version.run_id or "")})
     rows = []
     for version in sorted(versions, key=lambda v: -int(v.version)):
-        run = client.get_run(version.run_id).data
+        run = runs.get(version.run_id)
         rows.append(
             RegisteredVersion(
                 int(version.version),
                 int(version.version) == champion,
                 version.creation_timestamp,
-                version.run_id,
-                dict(run.metrics),
-                dict(run.params),
+                version.run_id or "",
+                {} if run is None else dict(run.metrics),
+                {} if run is None else dict(run.params),
             )
         )
     return rows
+
+
+def _runs(client: MlflowClient, ids: set[str]) -> dict[str, RunData]:
+    """Give what the runs recorded, by id, in a few calls for all; one that was purged is left out."""
+    from mlflow.entities import ViewType
+
+    if not ids:
+        return {}
+    page = client.search_experiments(view_type=ViewType.ALL)
+    experiments = [one.experiment_id for one in page]
+    while page.token:
+        page = client.search_experiments(view_type=ViewType.ALL, page_token=page.token)
+        experiments += [one.experiment_id for one in page]
+    found: dict[str, RunData] = {}
+    wanted = sorted(ids)
+    for first in range(0, len(wanted), _RUNS_AT_ONCE):
+        names = ", ".join(f"'{name}'" for name in wanted[first : first + _RUNS_AT_ONCE])
+        for run in client.search_runs(experiments, f"attributes.run_id IN ({names})", ViewType.ALL):
+            found[run.info.run_id] = run.data
+    return found
 
 
 def current_champion(settings: Settings) -> int | None:
@@ -123,19 +156,35 @@ def promote(version: int, settings: Settings) -> int | None:
 def rollback(settings: Settings) -> int:
     """Make the champion before the present one the champion again and give its version.
 
+    Former champions that the registry no longer has are passed over, and forgotten.
+
     Raises
     ------
     NoEarlierChampionError
-        If there was none before.
+        If there was none before, or none of them is left.
     """
-    history = _history(settings)
-    if not history:
-        raise NoEarlierChampionError("there is no earlier champion to go back to")
+    known, present = _history(settings), current_champion(settings)
+    history = list(known)
+    while history and (history[-1] == present or not _exists(history[-1], settings)):
+        history.pop()
     with _registry_errors():
         client = connect(settings)
-        client.set_registered_model_alias(settings.model_name, CHAMPION, str(history[-1]))
-        client.set_registered_model_tag(settings.model_name, _HISTORY, json.dumps(history[:-1]))
-    return int(history[-1])
+        if history:
+            client.set_registered_model_alias(settings.model_name, CHAMPION, str(history[-1]))
+        if known:
+            client.set_registered_model_tag(settings.model_name, _HISTORY, json.dumps(history[:-1]))
+    if not history:
+        raise NoEarlierChampionError("there is no earlier champion to go back to")
+    return history[-1]
+
+
+def _exists(version: int, settings: Settings) -> bool:
+    try:
+        with _registry_errors(NotFoundError("there is no such version")):
+            connect(settings).get_model_version(settings.model_name, str(version))
+    except NotFoundError:
+        return False
+    return True
 
 
 def _history(settings: Settings) -> list[int]:

@@ -8,8 +8,10 @@ with the first `REFERENCE` responses that the model read here.
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from data.tags import TaggedResponse
 from model.code_mix import UNCODED, CodeMix
@@ -24,8 +26,15 @@ ENOUGH = 500
 """Responses below which nothing is said: chance alone would move the index."""
 EVERY = 50
 """Responses between two looks: a look at each would slow small requests down."""
+QUIET_SECONDS = 60.0
+"""A model that has not answered for so long no longer serves, if a former one does answer."""
+KEPT = 4
+"""Models that are counted apart: the champion, one that it followed, and some for quick changes."""
 _FEW = 200
 """A training's mix of fewer comments is no reference."""
+
+Key = TypeVar("Key", bound=Hashable)
+Kept = TypeVar("Kept")
 
 
 class MixDrift:
@@ -68,18 +77,53 @@ class MixDrift:
         return None if index is None or bound is None else (index, bound)
 
 
+class PresentModel:
+    """Tells which model serves, from the order in which models answer.
+
+    A model that never answered before takes over at once: it was promoted. One that did takes over when the
+    present one has been quiet for `QUIET_SECONDS`: it was rolled back to. Until then its answers are late
+    ones, of a job that began before the promotion.
+    """
+
+    def __init__(self) -> None:
+        self.name = ""
+        self._known: set[str] = set()
+        self._latest = 0.0
+
+    def saw(self, name: str) -> bool:
+        """Note that a model answered, and tell whether it took over."""
+        now = time.monotonic()
+        before = self.name
+        if name not in self._known or now - self._latest > QUIET_SECONDS:
+            self._known.add(name)
+            self.name = name
+        if name == self.name:
+            self._latest = now
+        return name != before and name == self.name
+
+
+def kept(states: OrderedDict[Key, Kept], key: Key, begin: Callable[[], Kept]) -> Kept:
+    """Give the state of a model, begun where there is none; of all states the `KEPT` latest used are kept."""
+    if key not in states:
+        states[key] = begin()
+    states.move_to_end(key)
+    while len(states) > KEPT:
+        states.popitem(last=False)
+    return states[key]
+
+
 class ModelDrift:
-    """Drift of the scores, and of the codes under one model: with another it starts anew.
+    """Drift of the scores, and of the codes under the model that serves: others are counted apart.
 
     It may be used from many threads.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._model = ""
+        self._present = PresentModel()
         self._unseen = 0
         self._scores = MixDrift()
-        self._codes = MixDrift()
+        self._codes: OrderedDict[str, MixDrift] = OrderedDict()
 
     def saw(self, rows: Sequence[TaggedResponse], mix: CodeMix | None) -> None:
         """Count what a model said of some responses, and set the metrics.
@@ -94,27 +138,24 @@ class ModelDrift:
         if not rows:
             return
         with self._lock:
-            if rows[0].model != self._model:
-                self._begin(rows[0].model or "", mix)
+            name = rows[0].model or ""
+            codes = kept(self._codes, name, lambda: MixDrift(_reference(mix)))
+            is_first = not self._present.name
+            if self._present.saw(name) and not is_first:
+                metrics.set_drift("code", *(codes.index() or (0.0, 0.0)))  # 0 until enough is seen of it
             for row in rows:
                 if row.response.score is not None:
                     self._scores.saw([row.response.score])
                 if row.status in ("tagged", "uncoded"):
-                    self._codes.saw({tag.code for tag in row.tags} or {UNCODED})
+                    codes.saw({tag.code for tag in row.tags} or {UNCODED})
             self._unseen += len(rows)
             if self._unseen < EVERY:
                 return
             self._unseen = 0
-            for of, drift in (("score", self._scores), ("code", self._codes)):
-                found = drift.index()
+            for of, drift in (("score", self._scores), ("code", self._codes.get(self._present.name))):
+                found = None if drift is None else drift.index()
                 if found is not None:
                     metrics.set_drift(of, *found)
-
-    def _begin(self, model: str, mix: CodeMix | None) -> None:
-        if self._model:
-            metrics.set_drift("code", 0.0, 0.0)  # until enough is seen of this one
-        self._model = model
-        self._codes = MixDrift(_reference(mix))
 
 
 def _reference(mix: CodeMix | None) -> dict[Hashable, float] | None:

@@ -20,7 +20,7 @@ from data.responses import FIELDS, Response, parse_response
 from data.scale import Scale
 from data.tables import Row
 from model.operating_points import BALANCED, PointName
-from serving.endpoints_tagging import Mask
+from serving.endpoints_tagging import Mask, PinnedModel
 from serving.ingest import ResponseTagger
 from serving.line_spool import MAX_LINE_BYTES, Line, LineSpool
 from serving.masked_tagging import tag_masked
@@ -143,7 +143,7 @@ def _item(value: Any) -> ResponseIn:
     summary="Tag a stream of responses",
     status_code=200,
     response_class=Lines,
-    responses=lines_of("TaggedRecord", "LineError") | declared(415, 422, 503, 507),
+    responses=lines_of("TaggedRecord", "LineError") | declared(404, 415, 422, 503, 507),
     openapi_extra={"requestBody": {"required": True, "content": file_body([NDJSON])}},
 )
 async def tag_stream(
@@ -151,15 +151,17 @@ async def tag_stream(
     state: State,
     operating_point: OperatingPoint = BALANCED,
     mask: Mask = [],  # noqa: B006 - FastAPI copies it
+    pinned: PinnedModel = None,
 ) -> Lines:
     """Tag JSON lines without storing them, in order, while they arrive.
 
     Each line is an item as `POST /v1/tag` takes it. A line that cannot be understood has a record with
     its number, the status `error` and the reason; it fails no other. Blank lines have no record. The
-    stream may be of any length.
+    stream may be of any length; all of it is read by one model, the one that serves or the version that
+    `model` names.
     """
     if media_type_of(request) != NDJSON:
         raise UnsupportedMediaError(f"the Content-Type must be {NDJSON}")
-    tagger = await run_in_threadpool(state.tagger.at, operating_point)
+    tagger = await run_in_threadpool(lambda: state.tagger_for(pinned).at(operating_point))
     kinds = parse_kinds((*state.settings.mask_kinds, *mask))
     return Lines(request, LineTagging(tagger, state.scale, kinds), state.settings.max_upload_mb * 2**20)

@@ -14,13 +14,14 @@ import logging
 import queue
 import random
 import threading
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from data.tags import Tag, TaggedResponse
 from serving import metrics
+from serving.drift import PresentModel, kept
 from serving.ingest import ResponseTagger
 
 QUEUE = 512
@@ -79,8 +80,50 @@ def cohen_kappa(both: int, only_a: int, only_b: int, n: int) -> float | None:
     return None if by_chance == 1 else (observed - by_chance) / (1 - by_chance)
 
 
+@dataclass
+class Comparison:
+    """What came of comparing two models.
+
+    Attributes
+    ----------
+    comments
+        Those that both have read.
+    same
+        Of those: with the very same codes.
+    dropped, failed
+        Those that were left out, and those that the challenger failed on.
+    codes
+        By code how the two agree.
+    """
+
+    comments: int = 0
+    same: int = 0
+    dropped: int = 0
+    failed: int = 0
+    codes: defaultdict[str, CodeAgreement] = field(default_factory=lambda: defaultdict(CodeAgreement))
+
+    def count(self, row: TaggedResponse, other: TaggedResponse) -> None:
+        """Count what the champion and the challenger said of one comment."""
+        mine, theirs = _by_code(row.tags), _by_code(other.tags)
+        self.comments += 1
+        self.same += mine.keys() == theirs.keys()
+        for code in mine.keys() | theirs.keys():
+            agreement = self.codes[code]
+            if code not in theirs:
+                agreement.only_champion += 1
+            elif code not in mine:
+                agreement.only_challenger += 1
+            else:
+                agreement.both += 1
+                ours, others = mine[code], theirs[code]
+                agreement.other_polarity += {tag.polarity for tag in ours} != {tag.polarity for tag in others}
+                agreement.difference += _strongest(others) - _strongest(ours)
+
+
 class Shadow:
     """Compares a challenger with the champion, off the request path.
+
+    A champion that was replaced, and whose last jobs still run, is compared apart from the one that serves.
 
     Parameters
     ----------
@@ -96,7 +139,8 @@ class Shadow:
         self._waiting: queue.Queue[TaggedResponse | None] = queue.Queue(QUEUE)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._begin("", "")
+        self._present = PresentModel()
+        self._comparisons: OrderedDict[tuple[str, str], Comparison] = OrderedDict()
 
     def start(self) -> None:
         """Begin to read in a thread of its own."""
@@ -118,7 +162,12 @@ class Shadow:
 
     def offer(self, rows: Sequence[TaggedResponse]) -> None:
         """Take a share of what the champion said for comparison; never waits."""
-        if self._share == 0 or self._thread is None or self._challenger() is None:
+        if self._share == 0 or self._thread is None or not rows:
+            return
+        with self._lock:
+            self._present.saw(rows[0].model or "")
+        challenger = self._challenger()
+        if challenger is None:
             return
         for row in rows:
             if row.status not in ("tagged", "uncoded") or self._dice.random() >= self._share:
@@ -127,25 +176,27 @@ class Shadow:
                 self._waiting.put_nowait(row)
             except queue.Full:
                 with self._lock:
-                    self._dropped += 1
+                    self._of(row, challenger).dropped += 1
                 metrics.saw_shadow("dropped")
 
     def report(self) -> dict[str, Any]:
         """Give how far the two models agree, as `serving.schemas_models.ShadowReply` describes it."""
         challenger = self._challenger()
         with self._lock:
-            fits = challenger is not None and challenger.name == self._pair[1]
-            codes = sorted(self._codes.items()) if fits else []
-            comments = self._comments if fits else 0
+            champion = self._present.name
+            pair = None if challenger is None else (champion, challenger.name)
+            found = None if pair is None else self._comparisons.get(pair)
+            shown = Comparison() if found is None else found
+            codes = sorted(shown.codes.items())
             return {
                 "challenger": None if challenger is None else challenger.name,
-                "champion": self._pair[0] if fits else None,
+                "champion": None if found is None else champion,
                 "share": self._share,
-                "comments": comments,
-                "same_codes": self._same if fits else 0,
-                "dropped": self._dropped if fits else 0,
-                "failed": self._failed if fits else 0,
-                "codes": {code: agreement.to_dict(comments) for code, agreement in codes},
+                "comments": shown.comments,
+                "same_codes": shown.same,
+                "dropped": shown.dropped,
+                "failed": shown.failed,
+                "codes": {code: agreement.to_dict(shown.comments) for code, agreement in codes},
             }
 
     def _work(self) -> None:
@@ -178,35 +229,15 @@ class Shadow:
             others = []
             log.error("the challenger fails (%s)", type(error).__name__)
         with self._lock:
-            if (rows[-1].model or "", challenger.name) != self._pair:
-                self._begin(rows[-1].model or "", challenger.name)
             for row, other in zip(rows, others, strict=False):
-                if row.model == self._pair[0]:
-                    self._count(row, other)
-            self._failed += len(rows) - len(others)
+                self._of(row, challenger).count(row, other)
+            for row in rows[len(others) :]:
+                self._of(row, challenger).failed += 1
         metrics.saw_shadow("compared", len(others))
         metrics.saw_shadow("failed", len(rows) - len(others))
 
-    def _begin(self, champion: str, challenger: str) -> None:
-        self._pair = (champion, challenger)
-        self._codes: defaultdict[str, CodeAgreement] = defaultdict(CodeAgreement)
-        self._comments = self._same = self._dropped = self._failed = 0
-
-    def _count(self, row: TaggedResponse, other: TaggedResponse) -> None:
-        mine, theirs = _by_code(row.tags), _by_code(other.tags)
-        self._comments += 1
-        self._same += mine.keys() == theirs.keys()
-        for code in mine.keys() | theirs.keys():
-            agreement = self._codes[code]
-            if code not in theirs:
-                agreement.only_champion += 1
-            elif code not in mine:
-                agreement.only_challenger += 1
-            else:
-                agreement.both += 1
-                ours, others = mine[code], theirs[code]
-                agreement.other_polarity += {tag.polarity for tag in ours} != {tag.polarity for tag in others}
-                agreement.difference += _strongest(others) - _strongest(ours)
+    def _of(self, row: TaggedResponse, challenger: ResponseTagger) -> Comparison:
+        return kept(self._comparisons, (row.model or "", challenger.name), Comparison)
 
 
 def _by_code(tags: Sequence[Tag]) -> dict[str, list[Tag]]:

@@ -32,7 +32,7 @@ def exercised(client, file):
         "get_health": client.get_health,
         "get_readiness": client.get_readiness,
         "tag": lambda: client.tag([ITEM], "high_recall", model="reason-codes/7", mask=["card"]),
-        "tag_stream": lambda: list(client.tag_stream([ITEM], "high_recall", mask=["card"])),
+        "tag_stream": lambda: list(client.tag_stream([ITEM], "high_recall", model="2", mask=["card"])),
         "upsert": lambda: client.upsert([ITEM], mask=["card"]),
         "upsert_file": lambda: client.upsert_file(
             file, columns={"comment": "Why?"}, date_format="%Y", mask=["card", "email"]

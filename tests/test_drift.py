@@ -1,5 +1,7 @@
 """The population stability index, what chance makes of it, and the windows that it is taken over."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from serving import drift as room
 from serving import metrics
 from serving.drift import MixDrift, ModelDrift
 from serving.tagging import load_tagger
-from tests.stubs import tagged
+from tests.stubs import StubTagger, response, tagged
 
 counts = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 1000), min_size=1)
 
@@ -88,6 +90,49 @@ def test_scores_and_codes_are_held_against_the_training(monkeypatch):
     drift.saw([tagged(f"r{i}", i % 11) for i in range(30)], mix)
     assert told["score"][0] < told["score"][1]
     drift.saw([], mix)
+
+
+def test_late_answers_of_a_former_model_leave_the_drift_as_it_is(monkeypatch):
+    told = []
+    monkeypatch.setattr(room, "EVERY", 10)
+    monkeypatch.setattr(room, "ENOUGH", 100)
+    monkeypatch.setattr(metrics, "set_drift", lambda of, index, chance: told.append((of, index)))
+    mix = CodeMix(300, {"billing.unexpected-charge": 10, UNCODED: 290})
+    calm = CodeMix(300, {"billing.unexpected-charge": 290, UNCODED: 10})
+    old, new = StubTagger("stub/1"), StubTagger("stub/3")
+    drift = ModelDrift()
+    drift.saw(old.tag([response("r0")]), calm)
+    for _ in range(15):  # an import that began before the promotion, beside live traffic
+        drift.saw(new.tag([response(f"r{i}", None) for i in range(10)]), mix)
+        drift.saw(old.tag([response(f"r{i}", None) for i in range(10)]), calm)
+    assert told[0] == ("code", 0.0)  # the promotion
+    assert len(told) > 5
+    assert all(of == "code" and index > 1 for of, index in told[1:])
+
+
+def test_after_a_rollback_the_former_model_counts_again(monkeypatch):
+    now, told = [100.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(room, "ENOUGH", 10)
+    monkeypatch.setattr(metrics, "set_drift", lambda of, index, chance: told.append((of, index)))
+    mix = CodeMix(300, {"billing.unexpected-charge": 10, UNCODED: 290})
+    old, new = StubTagger("stub/1"), StubTagger("stub/3")
+    drift = ModelDrift()
+    drift.saw(old.tag([response(f"r{i}", None) for i in range(10)]), mix)
+    drift.saw(new.tag([response("r1", None)]), mix)
+    assert told == [("code", 0.0)]
+    drift.saw(old.tag([response("r1", None)]), mix)
+    now[0] += room.QUIET_SECONDS + 1
+    assert told == [("code", 0.0)]
+    drift.saw(old.tag([response("r1", None)]), mix)
+    assert told[1][1] > 1
+
+
+def test_few_models_are_kept():
+    drift = ModelDrift()
+    for version in range(20):
+        drift.saw(StubTagger(f"stub/{version}").tag([response("r1")]), None)
+    assert list(drift._codes) == [f"stub/{version}" for version in range(20 - room.KEPT, 20)]
 
 
 def test_the_mix_of_a_training_travels_with_the_model(trained_home, tmp_path):

@@ -301,6 +301,10 @@ def test_a_request_pins_a_version(live):
         live.post("/v1/models/2/tag", json=items),
     ):
         assert answer.json()["model"] == "reason-codes/2@high_recall"
+    kind = {"content-type": "application/x-ndjson"}
+    line = live.post("/v1/tag/stream?model=2", content=b'{"comment": "it broke"}\n', headers=kind)
+    assert json.loads(line.text)["model"] == "reason-codes/2"
+    problem(live.post("/v1/tag/stream?model=9", content=b"{}\n", headers=kind), 404)
     assert live.get("/v1/models/serving").json()["pinned"] == ["reason-codes/2"]
     for name in ("reason-codes/9", "other/1", "reason-codes/../2", "0", "latest", ""):
         problem(live.post("/v1/tag", json={"responses": [], "model": name}), 404)

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from serving import shadow as room
+from serving.drift import QUIET_SECONDS
 from serving.shadow import Shadow, cohen_kappa
 from tests.stubs import StubTagger, response
 from tests.test_live_models import until
@@ -74,6 +76,48 @@ def test_another_champion_begins_a_new_comparison(shadow):
     shadow.offer(StubTagger("stub/3").tag([response("r1"), response("r2")]))
     until(lambda: shadow.report()["champion"] == "stub/3")
     assert shadow.report()["comments"] == 2
+
+
+def test_late_answers_of_a_former_champion_leave_the_comparison_as_it_is(shadow):
+    old, new = StubTagger("stub/1"), StubTagger("stub/3")
+    shadow.offer(old.tag([response("r0")]))
+    for i in range(40):  # an import that began before the promotion, beside live traffic
+        shadow.offer(new.tag([response(f"new{i}-{j}") for j in range(5)]))
+        shadow.offer(old.tag([response(f"old{i}-{j}") for j in range(5)]))
+        until(shadow._waiting.empty)
+    until(lambda: shadow.report()["comments"] == 200)
+    report = shadow.report()
+    assert report["champion"] == "stub/3"
+    assert report["codes"]["billing.unexpected-charge"]["both"] == 200
+
+
+def test_after_a_rollback_the_former_champion_is_shown_again(shadow, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    old, new = StubTagger("stub/1"), StubTagger("stub/3")
+    for model in (old, new, old):
+        shadow.offer(model.tag([response("r1")]))
+    assert shadow._present.name == "stub/3"
+    now[0] += QUIET_SECONDS + 1
+    shadow.offer(old.tag([response("r2")]))
+    assert shadow._present.name == "stub/1"
+    monkeypatch.undo()
+    until(lambda: shadow.report()["comments"] == 3)
+
+
+def test_the_order_of_champions_is_known_before_there_is_a_challenger():
+    challengers = []
+    shadow = Shadow(lambda: challengers[0] if challengers else None, 1.0)
+    shadow.start()
+    old, new = StubTagger("stub/1"), StubTagger("stub/3")
+    shadow.offer(old.tag([response("r1")]))
+    shadow.offer(new.tag([response("r1")]))
+    challengers.append(StubTagger("stub/2"))
+    shadow.offer(new.tag([response("r2")]))
+    shadow.offer(old.tag([response("r2")]))
+    until(lambda: shadow.report()["comments"] == 1)
+    shadow.stop()
+    assert shadow.report()["champion"] == "stub/3"
 
 
 def test_a_full_queue_drops_and_never_waits(monkeypatch):

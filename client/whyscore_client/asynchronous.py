@@ -34,6 +34,7 @@ from whyscore_client.filters import (
     ResponseFilter,
     file_options,
     record_of,
+    stream_options,
     tag_request,
 )
 from whyscore_client.follow_ups import AsyncFollowUpMethods
@@ -115,13 +116,14 @@ class AsyncClient(AsyncFollowUpMethods, AsyncKeyMethods, AsyncModelMethods, Asyn
         responses: Iterable[Item] | AsyncIterable[Item],
         operating_point: m.OperatingPoint = "balanced",
         *,
+        model: str | None = None,
         mask: Sequence[str] = (),
     ) -> AsyncIterator[m.TaggedResponse | m.LineError]:
         """Tag responses without storing them, in order; any number of them. It is not sent again."""
         async with self._lines(
             "POST",
             "/v1/tag/stream",
-            params={"operating_point": operating_point, "mask": list(mask)},
+            params=stream_options(operating_point, model, mask),
             headers={"Content-Type": NDJSON},
             content=lines_of(responses),
         ) as lines:

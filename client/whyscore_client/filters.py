@@ -60,6 +60,14 @@ def file_options(
     return {"map": pairs, "date_format": date_format, "mask": tuple(mask)}
 
 
+def stream_options(
+    operating_point: m.OperatingPoint, model: str | None, mask: Sequence[str]
+) -> dict[str, Any]:
+    """Give how to tag a stream as parameters."""
+    pinned = {} if model is None else {"model": model}
+    return {"operating_point": operating_point, "mask": tuple(mask)} | pinned
+
+
 def record_of(line: bytes) -> m.TaggedResponse | m.LineError:
     """Read a line of a stream of tags."""
     record = json.loads(line)

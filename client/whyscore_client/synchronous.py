@@ -33,6 +33,7 @@ from whyscore_client.filters import (
     ResponseFilter,
     file_options,
     record_of,
+    stream_options,
     tag_request,
 )
 from whyscore_client.follow_ups import FollowUpMethods
@@ -112,13 +113,14 @@ class Client(FollowUpMethods, KeyMethods, ModelMethods, WebhookMethods):
         responses: Iterable[Item],
         operating_point: m.OperatingPoint = "balanced",
         *,
+        model: str | None = None,
         mask: Sequence[str] = (),
     ) -> Iterator[m.TaggedResponse | m.LineError]:
         """Tag responses without storing them, in order; any number of them. It is not sent again."""
         with self._lines(
             "POST",
             "/v1/tag/stream",
-            params={"operating_point": operating_point, "mask": list(mask)},
+            params=stream_options(operating_point, model, mask),
             headers={"Content-Type": NDJSON},
             content=(as_line(one) for one in responses),
         ) as lines:
