@@ -6,7 +6,9 @@ is flat: at the end at most 5% and 10 MB above that of minute 2. Run: ``python b
 --model models:/reason-codes@champion`` on a machine that does nothing else; ``--tiny`` makes a small model
 and shows in a minute that all of it goes through.
 
-Capacity is the best of several numbers of clients. Then requests of one comment, no two alike, arrive at
+Capacity is the best of several numbers of clients. It is measured anew, with that number, after each of
+several parts of the ten minutes, and goodput is held against the mean of the two measurements around it: a
+shared machine may be a quarter quicker a few minutes later. Requests of one comment, no two alike, arrive at
 random on a clock that waits for no answer; latencies count from when a request was due. The server holds
 back waiting requests in connections, so the client may open thousands; one for which none is left is
 counted as unsent and fails the hypothesis. The client shares the cores with the server: a protocol of our
@@ -54,23 +56,31 @@ async def measure(running: Running, arguments: argparse.Namespace) -> dict[str, 
         await arrivals.closed_loop(clients, arguments.seconds, arguments.seconds / 4)
         for clients in arguments.clients
     ]
-    capacity = max(float(str(figures["goodput"])) for figures in closed)
-    rate = arguments.factor * capacity
-    print(f"capacity {capacity:.0f} requests/s; {rate:.0f} arrive in a second now", flush=True)
-    intervals = await overload(running, arrivals, rate, arguments.minutes * 60, arguments.interval)
-    again = await arrivals.closed_loop(arguments.clients[-1], arguments.seconds, arguments.seconds / 4)
+    best = max(closed, key=lambda figures: float(str(figures["goodput"])))
+    clients, capacities = int(str(best["clients"])), [float(str(best["goodput"]))]
+    intervals: list[dict[str, Any]] = []
+    for _ in range(arguments.parts):
+        rate = arguments.factor * capacities[-1]
+        print(f"capacity {capacities[-1]:.0f} requests/s; {rate:.0f} arrive in a second now", flush=True)
+        seconds = arguments.minutes * 60 / arguments.parts
+        rows = await overload(running, arrivals, rate, seconds, arguments.interval, len(intervals))
+        again = await arrivals.closed_loop(clients, arguments.seconds, arguments.seconds / 4)
+        capacities.append(float(str(again["goodput"])))
+        for row in rows:
+            row["capacity"] = (capacities[-2] + capacities[-1]) / 2
+        intervals += rows
     return {
         "closed_loop": closed,
-        "capacity": capacity,
-        "rate": rate,
+        "clients": clients,
+        "capacities": capacities,
+        "capacity": sum(capacities) / len(capacities),
         "intervals": intervals,
-        "after": again,
         "most_connections": arrivals.most_open,
     }
 
 
 async def overload(
-    running: Running, arrivals: Arrivals, rate: float, seconds: float, interval: float
+    running: Running, arrivals: Arrivals, rate: float, seconds: float, interval: float, before: int = 0
 ) -> list[dict[str, Any]]:
     """Let requests arrive, and give what each interval came to; the last has the answers of the drain too."""
     arriving = asyncio.create_task(arrivals.at_rate(rate, seconds))
@@ -86,7 +96,7 @@ async def overload(
         row = {**arrivals.tally.figures(wall), "memory_mb": memory, "client_cores": share}
         row["failures"] = arrivals.take().failures()
         intervals.append(row)
-        print(line(len(intervals), row), flush=True)
+        print(line(before + len(intervals), row), flush=True)
     await arriving
     await arrivals.drain()
     rest = arrivals.take()
@@ -111,12 +121,13 @@ def judge(found: dict[str, Any]) -> list[str]:
     """Give what of the hypothesis does not hold, each in a sentence, and put a summary beside it."""
     rows = found["intervals"]
     goodput = sum(row["goodput"] for row in rows) / len(rows)
+    share = sum(row["goodput"] / row.get("capacity", found["capacity"]) for row in rows) / len(rows)
     early = rows[min(REFERENCE_INTERVAL, len(rows)) - 1]["memory_mb"]
     late = rows[-1]["memory_mb"]
     failures, unsent = sum(row["failures"] for row in rows), sum(row["unsent"] for row in rows)
     found["summary"] = {
         "goodput": goodput,
-        "goodput_share": goodput / found["capacity"],
+        "goodput_share": share,
         "refused": sum(row["statuses"].get("429", 0) for row in rows),
         "other_failures": failures,
         "unsent": unsent,
@@ -124,8 +135,8 @@ def judge(found: dict[str, Any]) -> list[str]:
         "memory_late_mb": late,
     }
     wrong = []
-    if goodput < LEAST_GOODPUT * found["capacity"]:
-        wrong.append(f"goodput is {goodput / found['capacity']:.2f} of capacity, not {LEAST_GOODPUT}")
+    if share < LEAST_GOODPUT:
+        wrong.append(f"goodput is {share:.3f} of capacity, not {LEAST_GOODPUT}")
     if failures:
         wrong.append(f"{failures} requests got neither 200 nor a 429 that says when to come again")
     if unsent:
@@ -144,6 +155,7 @@ def main(given: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--model", help="a folder, or as MLflow names it; default the champion")
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--parts", type=int, default=5, help="between which capacity is measured anew")
     parser.add_argument("--factor", type=float, default=1.5, help="of capacity")
     parser.add_argument("--clients", type=int, nargs="*", default=[64, 128, 256], help="to find capacity")
     parser.add_argument("--seconds", type=float, default=20.0, help="for each number of clients")
@@ -158,7 +170,7 @@ def main(given: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="serving-") as scratch:
         if arguments.tiny:
             arguments.minutes, arguments.seconds, arguments.interval = min(arguments.minutes, 0.5), 3.0, 5.0
-            arguments.clients, arguments.engine = [32], "onnx"
+            arguments.clients, arguments.engine, arguments.parts = [32], "onnx", 2
             settings = make_small_model(Path(scratch) / "home")
         else:
             settings = Settings()

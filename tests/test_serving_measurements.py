@@ -38,6 +38,11 @@ def test_an_overload_that_holds_has_nothing_against_it():
     assert judged(interval(), interval(), interval(91.0, 215.0)) == []
 
 
+def test_goodput_is_held_against_what_the_machine_could_do_at_the_time():
+    assert judged(interval(95.0, capacity=100.0), interval(66.0, capacity=70.0), interval(95.0)) == []
+    assert len(judged(interval(95.0, capacity=120.0), interval(66.0, capacity=90.0))) == 1
+
+
 @pytest.mark.parametrize(
     ("last", "word"),
     [
@@ -145,12 +150,14 @@ def test_a_short_overload(trained_home, tmp_path):
     server = kills.whyscore_server(
         trained_home.home, WHYSCORE_RATE_LIMIT="none", WHYSCORE_QUEUE_TOKENS="1024"
     )
-    wanted = plan(connections=4000, seconds=0.5, clients=[8], factor=3.0, minutes=0.03, interval=1.0)
+    wanted = plan(connections=4000, seconds=0.5, clients=[8], factor=3.0, minutes=0.06, interval=1.0, parts=2)
     with kills.Running(server, kills.free_port(), tmp_path / "log") as running:
         found = asyncio.run(overload.measure(running, wanted))
     overload.judge(found)
     assert found["summary"]["other_failures"] == 0
     assert found["summary"]["goodput"] > 0
+    assert len(found["capacities"]) == 3
+    assert all(row["capacity"] > 0 for row in found["intervals"])
 
 
 @pytest.mark.slow
