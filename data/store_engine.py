@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -234,13 +235,20 @@ def store_errors(url: URL) -> Iterator[None]:
         yield
     except (IntegrityError, DataError):
         raise  # the program's own fault, not the database's
-    except (DBAPIError, PoolTimeoutError, DisconnectionError, sqlite3.Error, OSError) as error:
+    except _failures() as error:
         cause = (error.orig if isinstance(error, DBAPIError) else None) or error
         sqlite = url.get_backend_name() == "sqlite"
         name = url.database if sqlite else url.render_as_string(hide_password=True)
         if _is_full(cause):
             raise StoreFullError(f"the disk of the store {name} is full; nothing was stored") from error
         raise StoreError(f"the store {name} cannot be used ({_reason(cause)})") from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Give the errors of a database that fails: a driver's own are bare as a connection is given back."""
+    postgresql = sys.modules.get("pg8000.exceptions")
+    drivers = () if postgresql is None else (postgresql.Error,)
+    return (DBAPIError, PoolTimeoutError, DisconnectionError, OSError, sqlite3.Error, *drivers)
 
 
 def _is_full(cause: BaseException) -> bool:

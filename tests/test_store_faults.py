@@ -222,6 +222,13 @@ def test_what_postgresql_says_of_rows_is_not_told():
     assert caught.value.status == 503
 
 
+def test_a_connection_that_breaks_as_it_is_given_back_is_a_store_that_cannot_be_used():
+    from pg8000.exceptions import InterfaceError
+
+    with pytest.raises(StoreError, match="network error"), store_errors(make_url("postgresql://db/whyscore")):
+        raise InterfaceError("network error")  # SQLAlchemy resets a connection without wrapping its errors
+
+
 def test_a_server_that_is_not_there_is_named_without_its_password():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
