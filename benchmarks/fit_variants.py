@@ -207,11 +207,13 @@ def main() -> None:
             for seed in arguments.seeds:
                 place = KEPT / row / f"{name}-{seed}.json"
                 result = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
-                if result and (arguments.table or result.get("epochs", 4) == FitSettings().epochs):
-                    pass  # what was measured when the product made other passes is measured anew
-                elif arguments.table:
+                if arguments.table and not result:
                     continue
-                else:
+                # What was measured when the product made other passes is measured anew.
+                if (
+                    not arguments.table
+                    and result.get("epochs", 4 if result else None) != FitSettings().epochs
+                ):
                     problem = PROBLEMS[row](OUT / "files" / row / str(seed), seed)
                     began = time.perf_counter()
                     kept = OUT / "models" / f"{row}-{seed}"

@@ -25,8 +25,7 @@ NOT_DRAWN = (
     "no audit drew this row with a known probability, so it cannot correct anything; "
     "draw rows with: whyscore audit sample"
 )
-AUDITS = "audits"
-"""Folder of the home folder with the audits: what was drawn, and the files with the labels."""
+_FOLDER = "audits"
 
 
 class AuditFault(NamedTuple):
@@ -214,12 +213,22 @@ class Audit:
 
 def log_path(home: Path, audit_id: str) -> Path:
     """Give where the log of an audit lies in the home folder."""
-    return home / AUDITS / f"{audit_id}.drawn.json"
+    return home / _FOLDER / f"{audit_id}.drawn.json"
+
+
+def labelled_path(home: Path, audit_id: str) -> Path:
+    """Give where the labelled rows of an audit lie in the home folder, unless they are put elsewhere."""
+    return home / _FOLDER / f"{audit_id}.jsonl"
+
+
+def labelled_audits(home: Path) -> list[Path]:
+    """Give the files with labelled rows that lie in the home folder."""
+    return sorted((home / _FOLDER).glob("*.jsonl"))
 
 
 def logged_audits(home: Path) -> list[str]:
     """Give the ids of the audits whose logs lie in the home folder."""
-    return sorted(path.name.removesuffix(".drawn.json") for path in (home / AUDITS).glob("*.drawn.json"))
+    return sorted(path.name.removesuffix(".drawn.json") for path in (home / _FOLDER).glob("*.drawn.json"))
 
 
 def write_log(log: AuditLog, home: Path) -> Path:

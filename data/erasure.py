@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.annotations import comment_id
-from data.audits import AUDITS, AuditLog, AuditMark, log_path, logged_audits, read_log
+from data.audits import AuditLog, AuditMark, labelled_audits, log_path, logged_audits, read_log
 from data.cells import parse_text
 from data.errors import InputError, NotFoundError
 from data.files import create_text, open_text, write_whole, writing
@@ -74,7 +74,7 @@ def erase_respondent(
     """
     if not respondent_id.strip():
         raise InputError("the id of a respondent is not blank", column="respondent_id")
-    labelled = sorted((Path(home) / AUDITS).glob("*.jsonl"))
+    labelled = labelled_audits(Path(home))
     known = {path.resolve() for path in labelled}
     files = [path for path in files if path.resolve() not in known]
     for path in (*files, *labelled):

@@ -265,9 +265,8 @@ class _Run:
                 self.average.average[i].copy_(found.tensors[f"average.{i}"])
                 start = f"optimizer.{i}."
                 self.optimizer.state[parameter] = {
-                    name.removeprefix(start): value.to(
-                        parameter.device
-                    )  # the count of steps too, as it is fused
+                    # The count of steps too: a fused step needs it there.
+                    name.removeprefix(start): value.to(parameter.device)
                     for name, value in found.tensors.items()
                     if name.startswith(start)
                 }

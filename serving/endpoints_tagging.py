@@ -66,9 +66,8 @@ async def tag_responses(request: Request, pinned: PinnedModel = None) -> JsonAns
     """Tag up to 1,000 responses without storing them.
 
     An item that cannot be understood, and a comment that cannot be read, has a record with the status
-    `error` and the reason, and fails no other. Where more waits than can be
-    read in time the answer is 429. The model that serves tags, or the version that `model` names, in the
-    query or in the body.
+    `error` and the reason, and fails no other. Where more waits than can be read in time the answer is 429.
+    The model that serves tags, or the version that `model` names, in the query or in the body.
     """
     return await tag_together(request, pinned)
 

@@ -105,11 +105,11 @@ def audit_import(
 ) -> None:
     """Check people's labels of an audit, and make the file that `rank --audit` takes."""
     from data.audit_labels import audit_id_of, import_labels
-    from data.audits import AUDITS, read_log, write_audit
+    from data.audits import labelled_path, read_log, write_audit
 
     settings = read_settings()
     log = read_log(audit_id_of(files[0]), settings.home)
-    target = output or settings.home / AUDITS / f"{log.design.id}.jsonl"
+    target = output or labelled_path(settings.home, log.design.id)
     for file in files:
         if target.exists() and target.samefile(file):
             raise InputError("the audit would overwrite the labels", file=target)
