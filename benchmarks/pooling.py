@@ -51,6 +51,11 @@ class PoolingNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-chec
         even = (mask / mask.sum(1, keepdim=True)).unsqueeze(1).expand(-1, len(self.bias), -1)
         return logits.float().view(-1, *self.bias.shape) + self.bias, even
 
+    def probabilities(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give probabilities instead of logits; else as `forward`."""
+        logits, even = self(ids, mask)
+        return torch.sigmoid(logits), even
+
 
 def settings_of(seed: int) -> FitSettings:
     """Give the settings: 4 epochs or 400 steps, AdamW at 1e-4 (head 1e-3), the last weights unaveraged."""

@@ -1,6 +1,7 @@
 """The benchmark: protocols that leak nothing, peers that honour what is unknown, a table that adds up."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -202,3 +203,25 @@ def test_pooling_does_not_see_the_padding(tiny_encoder):
     assert plain.shape == (1, 3, 3)
     assert torch.allclose(plain, padded, atol=1e-5)
     assert torch.allclose(even, torch.full((1, 3, 4), 0.25))
+
+
+def test_pooling_is_fitted_and_read_as_the_product_is(tiny_encoder):
+    import torch
+    from pooling import PoolingNetwork, settings_of
+
+    from model.encoder import load_backbone, load_tokenizer
+    from model.fitting import Fold, fit_network
+    from model.prediction import predict_network
+    from model.tokens import tokenize
+
+    torch.manual_seed(0)
+    network = PoolingNetwork(load_backbone(tiny_encoder, pretrained=True), 32, 2)
+    comments = tokenize(load_tokenizer(tiny_encoder, 16), ["my fee was awful", "the queue was so bad"] * 8)
+    present = np.zeros((16, 2, 3), np.float32)
+    present[::2, 0, 0] = present[1::2, 1, 0] = 1
+    fold = Fold(comments, present, np.ones((16, 2), np.float32))
+    settings = dataclasses.replace(settings_of(0), least_steps=40, threads=1)
+    fit_network(network, fold, fold, 0, settings)
+    probabilities, _ = predict_network(network, comments, 0)
+    assert (probabilities[::2, 0, 0] > probabilities[1::2, 0, 0].max()).all()
+    assert (probabilities[1::2, 1, 0] > probabilities[::2, 1, 0].max()).all()
