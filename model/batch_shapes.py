@@ -1,4 +1,7 @@
-"""Batches for the engines: comments of like length together, in few shapes, with little padding."""
+"""Batches of rows that hold a comment each, of like length, in few shapes, with little padding.
+
+For encoders whose rows cannot hold several (`model.packed_rows`), and models of before.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,8 @@ class BatchShapes:
 
     Attributes
     ----------
+    pad_id
+        Stands where there is no token.
     tokens
         The most tokens of a batch, padding included; a longer comment is a batch of its own.
     few
@@ -51,6 +56,7 @@ class BatchShapes:
         there are more where comments are many.
     """
 
+    pad_id: int = 0
     tokens: int = 1024
     few: bool = False
 
@@ -79,6 +85,30 @@ class BatchShapes:
         for start, end in self._groups(borders, lengths[order], steps, step):
             batches += self._cut(order[start:end], lengths, int(steps[step[end - 1]]))
         return batches
+
+    def inputs(self, batch: Batch, ids: Sequence[NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+        """Give what the network is told of a batch.
+
+        Parameters
+        ----------
+        batch
+            Of `plan`.
+        ids
+            The token ids of every comment.
+
+        Returns
+        -------
+        dict
+            ``input_ids`` and their ``attention_mask``, each of shape (height, length). A filler row has one
+            token, since a row without any has no mean.
+        """
+        tokens = np.full((batch.height, batch.length), self.pad_id, np.int64)
+        mask = np.zeros((batch.height, batch.length), np.int64)
+        for place, row in enumerate(batch.rows):
+            tokens[place, : len(ids[row])] = ids[row]
+            mask[place, : len(ids[row])] = 1
+        mask[len(batch.rows) :, 0] = 1
+        return {"input_ids": tokens, "attention_mask": mask}
 
     def _groups(
         self,
@@ -148,26 +178,3 @@ def _cheapest(n: int, tokens: int, length: int) -> tuple[int, ...]:
 
 def _price(found: Sequence[int], length: int) -> float:
     return sum(height * length + _CALL for height in found)
-
-
-def fill(
-    batch: Batch, ids: Sequence[NDArray[np.int64]], pad_id: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give the token ids of a batch and their mask, each of shape (height, length).
-
-    Parameters
-    ----------
-    batch
-        Which comments.
-    ids
-        The token ids of every comment.
-    pad_id
-        Stands where there is no token; a filler row has one token, since a row without any has no mean.
-    """
-    tokens = np.full((batch.height, batch.length), pad_id, np.int64)
-    mask = np.zeros((batch.height, batch.length), np.int64)
-    for place, row in enumerate(batch.rows):
-        tokens[place, : len(ids[row])] = ids[row]
-        mask[place, : len(ids[row])] = 1
-    mask[len(batch.rows) :, 0] = 1
-    return tokens, mask

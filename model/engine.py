@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import ModelError
-from model.batch_shapes import BatchShapes, fill
+from model.batch_shapes import Batch, BatchShapes
+from model.packed_rows import PackedBatch, PackedRows
 from model.tokens import TokenizedComment
 from model.turns import Turns
 
 ONNX_FILE = "model.onnx"
 INT8_FILE = "model.int8.onnx"
+PACKED = "places"
+"""Input of a network that reads several comments in a row."""
+_BATCH_TOKENS = 1024
 
 
 def usable_cores() -> int:
@@ -62,6 +66,36 @@ class Engine(Protocol):
         ...
 
 
+class Layout(Protocol):
+    """How comments are laid out in rows of tokens: one in each, or several (`model.packed_rows`)."""
+
+    def plan(self, lengths: Sequence[int]) -> Sequence[Batch | PackedBatch]:
+        """Arrange comments of these lengths in batches, each in one of them."""
+        ...
+
+    def inputs(self, batch: Any, ids: Sequence[NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+        """Give what the network is told of a batch, by the names of its inputs."""
+        ...
+
+
+def layout_of(inputs: Collection[str], pad_id: int, tokens: int, *, few: bool) -> Layout:
+    """Give the layout that an exported network was made for.
+
+    Parameters
+    ----------
+    inputs
+        Names of its inputs.
+    pad_id
+        The tokenizer's padding token.
+    tokens
+        The most tokens of a batch, padding included.
+    few
+        Whether the shapes must be few, since the engine prepares itself anew for each.
+    """
+    shape = PackedRows if PACKED in inputs else BatchShapes
+    return shape(pad_id, tokens, few)
+
+
 class OnnxEngine:
     """The network in ONNX Runtime on the processor.
 
@@ -98,8 +132,8 @@ class OnnxEngine:
             self.session: Any = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises kinds of its own for every fault of a file
             raise ModelError("the exported network cannot be loaded", file=path) from error
-        self.pad_id = pad_id
-        self.shapes = BatchShapes()
+        inputs = {one.name for one in self.session.get_inputs()}
+        self.layout = layout_of(inputs, pad_id, _BATCH_TOKENS, few=False)
         self._turns = Turns([self.session])
         self._exact = "contribution" in {output.name for output in self.session.get_outputs()}
         self._wanted = ["logits", "contribution" if self._exact else "attention"]
@@ -108,10 +142,10 @@ class OnnxEngine:
         """Read comments, batched by length; other threads take turns with it, batch by batch."""
         collected = Collector(comments, self._exact)
         ids = [comment.ids for comment in comments]
-        for batch in self.shapes.plan([len(one) for one in ids]):
-            tokens, mask = fill(batch, ids, self.pad_id)
+        for batch in self.layout.plan([len(one) for one in ids]):
+            inputs = self.layout.inputs(batch, ids)
             with self._turns.take() as session:
-                scores, part = session.run(self._wanted, {"input_ids": tokens, "attention_mask": mask})
+                scores, part = session.run(self._wanted, inputs)
             collected.add(batch.rows, scores, part)
         return collected.reading()
 

@@ -154,10 +154,15 @@ def gather(
     """
     real = attention_mask.unsqueeze(-1).to(states.dtype)
     mean = (states * real).sum(1) / real.sum(1)
-    scores = torch.matmul(query.to(states.dtype), states.transpose(1, 2)).float()
-    attention = scores.masked_fill(attention_mask.unsqueeze(1) == 0, -1e4).softmax(-1)
+    attention = attend(states, attention_mask, query)
     gathered = torch.matmul(attention.to(states.dtype), states)
     return attention, torch.cat([gathered, mean.unsqueeze(1).expand_as(gathered)], dim=-1)
+
+
+def attend(states: torch.Tensor, attention_mask: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    """Give how each query spreads its attention over the tokens, shape (n, n_codes, tokens)."""
+    scores = torch.matmul(query.to(states.dtype), states.transpose(1, 2)).float()
+    return scores.masked_fill(attention_mask.unsqueeze(1) == 0, -1e4).softmax(-1)
 
 
 def masked_loss(logits: torch.Tensor, present: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import ModelError
-from model.batch_shapes import Batch, BatchShapes, fill
-from model.engine import ONNX_FILE, Collector, Reading, usable_cores
+from model.engine import ONNX_FILE, Collector, Reading, layout_of, usable_cores
 from model.openvino_int8 import INT8_GRAPH, INT8_WEIGHTS, piece_of
 from model.tokens import TokenizedComment
 from model.turns import Turns
@@ -24,11 +23,11 @@ from model.turns import Turns
 GRAPH_FILE = "openvino.xml"
 WEIGHTS_FILE = "openvino.weights"
 Precision = Literal["f32", "bf16", "int8"]
-# Every shape that was read keeps a few megabytes of compiled products; the oldest go. Those that come back
-# are made quickly from what oneDNN itself keeps.
+# Shapes whose compiled products are kept; the oldest go. Those that come back are made quickly from what
+# oneDNN itself keeps.
 _CACHE = 64
-# Tokens of a batch. What the head makes of each comment grows with them, and twice as many read no faster.
-_BATCH_TOKENS = 512
+# Tokens of a batch. The buffers of each stream grow with them, and more are read no faster.
+_BATCH_TOKENS = 384
 _STREAMS = 2
 
 
@@ -98,8 +97,8 @@ class OpenVinoEngine:
         except Exception as error:  # OpenVINO raises RuntimeError for every fault of a file, and others
             raise ModelError("the exported network cannot be loaded by OpenVINO", file=folder) from error
         del found
-        self.pad_id = pad_id
-        self.shapes = BatchShapes(_BATCH_TOKENS, few=True)
+        inputs = {one.get_any_name() for one in self._network.inputs}
+        self.layout = layout_of(inputs, pad_id, _BATCH_TOKENS, few=True)
         self._part = "contribution" if self._exact else "attention"
         self._turns = Turns([self._network.create_infer_request() for _ in range(streams)])
         # The thread that reads works too.
@@ -116,7 +115,7 @@ class OpenVinoEngine:
         """Read comments, batched by length; other threads take turns with it, batch by batch."""
         collected = Collector(comments, self._exact)
         ids = [comment.ids for comment in comments]
-        left = deque(self.shapes.plan([len(one) for one in ids]))
+        left = deque(self.layout.plan([len(one) for one in ids]))
         helpers = [
             self._helpers.submit(self._read_all, left, ids, collected)
             for _ in range(min(self._streams, len(left)) - 1)
@@ -127,13 +126,13 @@ class OpenVinoEngine:
                 helper.result()
         return collected.reading()
 
-    def _read_all(self, left: deque[Batch], ids: Sequence[NDArray[np.int64]], collected: Collector) -> None:
+    def _read_all(self, left: deque[Any], ids: Sequence[NDArray[np.int64]], collected: Collector) -> None:
         while left:
             try:
                 batch = left.popleft()
             except IndexError:  # another thread was quicker
                 return
-            inputs = fill(batch, ids, self.pad_id)
+            inputs = self.layout.inputs(batch, ids)
             try:
                 with self._turns.take() as request:
                     request.infer(inputs, share_inputs=True)

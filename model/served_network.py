@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 from model.definition_reader import told_as_met
-from model.network import ReasonCodeNetwork, gather, joined
+from model.network import ReasonCodeNetwork, attend, joined
+
+Rearrange = Callable[[torch.Tensor], torch.Tensor]
 
 
 class ServedNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-checked here: see pyproject
@@ -43,9 +47,33 @@ class ServedNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-check
         contribution : tensor of shape (n, n_codes, n_polarities, tokens)
             In logits; 0 on padding.
         """
-        network = self.network
-        states = network.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        parts = [self._read(states, attention_mask, *group) for group in network.groups()]
+        backbone = self.network.backbone
+        states = backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return self.read(states, attention_mask, lambda rows: rows)
+
+    def read(
+        self, rows: torch.Tensor, attention_mask: torch.Tensor, of_comments: Rearrange
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Score comments from their token states.
+
+        Parameters
+        ----------
+        rows
+            Token states as the encoder read them, shape (rows, row_tokens, width).
+        attention_mask
+            As `forward` takes it.
+        of_comments
+            Makes of something about each token of `rows` the same about each token of the comments, shape
+            (n, tokens, anything).
+
+        Returns
+        -------
+        logits, contribution : as `forward` gives them
+        """
+        states = of_comments(rows)
+        parts = [
+            self._read(states, attention_mask, rows, of_comments, *group) for group in self.network.groups()
+        ]
         logits, contribution = zip(*parts, strict=True)
         return joined(logits), joined(contribution)
 
@@ -53,6 +81,8 @@ class ServedNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-check
         self,
         states: torch.Tensor,
         attention_mask: torch.Tensor,
+        rows: torch.Tensor,
+        of_comments: Rearrange,
         told: torch.Tensor,
         own_query: torch.Tensor,
         own_weight: torch.Tensor,
@@ -64,8 +94,10 @@ class ServedNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-check
         projects token states does so once for all codes.
         """
         reader = self.network.reader
-        attention, both = gather(states, attention_mask, reader.queries(told) + own_query)
-        gathered, mean = both.chunk(2, dim=-1)
+        attention = attend(states, attention_mask, reader.queries(told) + own_query)
+        share = (attention_mask / attention_mask.sum(1, keepdim=True)).to(states.dtype).unsqueeze(1)
+        # The mean by the same product as what the codes gather: it needs no copy of all states.
+        gathered, mean = torch.matmul(torch.cat([attention, share], dim=1), states).split([len(told), 1], 1)
         mean = mean[:, 0]
         on_gathered, on_mean = (reader.units(told) + own_weight).chunk(2, dim=-1)
         by_gathered, by_mean, by_product, by_told = reader.meeting.weight.chunk(4, dim=1)
@@ -82,13 +114,13 @@ class ServedNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-check
         # Flat, so that no optimizer takes the definitions into the weights: that would be a product a code.
         varying = (passed.flatten(1, 2) @ by_product).unflatten(1, on_gathered.shape[:2])
         varying = on_gathered + varying * long.unsqueeze(1)
-        met_by_token = (states @ torch.cat([by_gathered, by_mean]).t()).transpose(1, 2)
-        gathered_by_token, mean_by_token = met_by_token.chunk(2, dim=1)
+        # Where rows are packed there are fewer of these tokens than places in the comments' arrays.
+        kinds = (by_gathered, by_mean, on_mean.flatten(0, 1))
+        by_token = of_comments(rows @ torch.cat(kinds).t()).transpose(1, 2)
+        gathered_by_token, mean_by_token, of_mean = by_token.split([len(kind) for kind in kinds], dim=1)
         of_gathered = _project(varying, states.transpose(1, 2)) + _project(passed, gathered_by_token)
-        of_mean = (states @ on_mean.flatten(0, 1).t()).transpose(1, 2).unflatten(1, on_mean.shape[:2])
-        of_mean = of_mean + _project(passed, mean_by_token)
-        share = attention_mask.to(states.dtype) / attention_mask.sum(1, keepdim=True).to(states.dtype)
-        return logits, attention.unsqueeze(2) * of_gathered + share[:, None, None] * of_mean
+        of_mean = of_mean.unflatten(1, on_mean.shape[:2]) + _project(passed, mean_by_token)
+        return logits, attention.unsqueeze(2) * of_gathered + share.unsqueeze(2) * of_mean
 
 
 def _project(units: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:

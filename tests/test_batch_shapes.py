@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.batch_shapes import BatchShapes, allowed_heights, fill
+from model.batch_shapes import BatchShapes, allowed_heights
 
 lengths = st.lists(st.integers(1, 512), max_size=120)
 
 
 @given(lengths=lengths, few=st.booleans(), tokens=st.sampled_from([64, 512, 1024]))
 def test_each_comment_stands_in_one_batch_that_holds_it(lengths, few, tokens):
-    batches = BatchShapes(tokens, few).plan(lengths)
+    batches = BatchShapes(0, tokens, few).plan(lengths)
     assert sorted(int(row) for batch in batches for row in batch.rows) == list(range(len(lengths)))
     for batch in batches:
         assert batch.length >= max(lengths[row] for row in batch.rows)
@@ -46,9 +46,9 @@ def test_lengths_that_hardly_differ_are_read_together():
 
 
 def test_filler_has_a_token_so_that_its_mean_is_a_number():
-    (batch,) = BatchShapes(few=True).plan([5, 5, 5] * 40)[:1]
-    ids = [np.arange(1, 6)] * 120
-    tokens, mask = fill(batch, ids, pad_id=0)
+    shapes = BatchShapes(few=True)
+    (batch,) = shapes.plan([5, 5, 5] * 40)[:1]
+    tokens, mask = shapes.inputs(batch, [np.arange(1, 6)] * 120).values()
     assert tokens.shape == mask.shape == (batch.height, batch.length)
     assert (mask.sum(1) >= 1).all()
     assert mask[: len(batch.rows)].sum() == 5 * len(batch.rows)

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from data.errors import ModelError
+from model.batch_shapes import BatchShapes
 from model.classifier import ReasonCodeClassifier
 from model.comment_tagger import CommentTagger
 from model.encoder import load_backbone, load_tokenizer, resolve_encoder, token_limit
+from model.engine import OnnxEngine
+from model.packed_rows import PackedRows
 from model.prompts import comment_prefix
 from model.tokens import tokenize
 from tests.conftest import VOCABULARY
@@ -86,6 +89,8 @@ def test_it_is_fitted_saved_and_exported(
     fitted.save(tmp_path)
     (tmp_path / "taxonomy.yaml").write_text(taxonomy.to_yaml(), encoding="utf-8")
     assert export_engines(fitted, tmp_path, [*comments, long]).engines["onnx"].difference < 1e-4
+    layout = OnnxEngine(tmp_path, fitted.description_.pad_id, threads=1).layout
+    assert isinstance(layout, BatchShapes if family is modernbert else PackedRows)
     again = ReasonCodeClassifier.load(tmp_path)
     probabilities = fitted.predict_proba([*comments, long])
     np.testing.assert_allclose(again.predict_proba([*comments, long]), probabilities, atol=1e-5)

@@ -9,16 +9,19 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from data.annotations import Target
 from data.errors import ModelError
 from model.classifier import ReasonCodeClassifier
-from model.engine import ONNX_FILE
+from model.engine import ONNX_FILE, PACKED
 from model.engine_f1 import LabelledPart
 from model.engine_record import EngineRecord
 from model.engine_variants import derive_engines
 from model.network import ReasonCodeNetwork
+from model.packed_network import packed
 from model.served_network import ServedNetwork
 
 
@@ -56,27 +59,37 @@ def export_engines(
     description = classifier.description_
     if network is None or description is None:
         raise ModelError("the classifier is not fitted yet")
-    _write_onnx(network, folder)
     compared = list(comments) if targets else list(comments)[:256]
     compared = compared or ["No comment to compare on."]
     labelled = None
     if targets:
         labelled = LabelledPart(*classifier.labels.encode(targets), description.threshold_array())
     tokens = classifier.tokenize(compared)
+    _write_onnx(network, folder, [one.ids for one in tokens], description.pad_id)
     expected = classifier.predict_proba(compared)
     return derive_engines(folder, description, tokens, expected, labelled, classifier.settings.threads)
 
 
-def _write_onnx(network: ReasonCodeNetwork, folder: Path) -> None:
-    ids = torch.ones((2, 8), dtype=torch.int64)
-    rows, tokens = torch.export.Dim("rows", min=1, max=4096), torch.export.Dim("tokens", min=2, max=8192)
+def _write_onnx(
+    network: ReasonCodeNetwork, folder: Path, ids: Sequence[NDArray[np.int64]], pad_id: int
+) -> None:
+    whole = packed(network.eval(), ids, pad_id)
+    dims = {name: torch.export.Dim(name, min=1, max=4096) for name in ("rows", "spoken")}
+    dims |= {name: torch.export.Dim(name, min=2, max=8192) for name in ("tokens", "longest")}
+    of_rows = {0: dims["rows"], 1: dims["tokens"]}
+    shapes = dict.fromkeys(("input_ids", "attention_mask"), of_rows)
+    if whole is not None:
+        shapes = dict.fromkeys(("input_ids", "position_ids", "segments"), of_rows)
+        shapes[PACKED] = {0: dims["spoken"], 1: dims["longest"]}
+    # A tensor for each, or the exporter takes them for one; two or more of each axis, or it is always 1.
+    examples = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in shapes)
     with _quiet():
         program = torch.onnx.export(
-            ServedNetwork(network.eval()).eval(),
-            (ids, torch.ones_like(ids)),
-            input_names=["input_ids", "attention_mask"],
+            whole or ServedNetwork(network).eval(),
+            examples,
+            input_names=list(shapes),
             output_names=["logits", "contribution"],
-            dynamic_shapes=({0: rows, 1: tokens}, {0: rows, 1: tokens}),
+            dynamic_shapes=tuple(shapes.values()),
             dynamo=True,
             external_data=False,
             verbose=False,
