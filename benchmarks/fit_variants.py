@@ -120,6 +120,7 @@ VARIANTS = {
     "focal": Variant("focal loss (Lin et al. 2017), exponent 1", _ONCE, step="focal"),
     "balanced": Variant("positives of rare pairs weigh more, power 0.25", _ONCE, "balanced"),
     "layers": Variant("each layer learns at 0.8 of the rate of the one above", _ONCE, step="layers"),
+    "adapted": Variant("first three passes of guessing hidden words", _ONCE, step="adapted"),
     "slower": Variant("half the encoder's rate", _ONCE | {"encoder_rate": 5e-5}),
     "contrast": Variant("contrast between comments (Khosla et al. 2020), weight 0.2", _CONTRAST),
     "contrast-half": Variant("the same, weight 0.5", _CONTRAST | {"contrast": 0.5}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any
@@ -13,10 +13,11 @@ from torch import nn
 
 from model.network import masked_loss
 from model.prediction import autocast
-from model.tokens import memory_parts, pad
+from model.tokens import memory_parts, pad, shuffled_batches
 
 Step = Callable[[ModuleType], AbstractContextManager[None]]
 ADVERSARY, LAYER_DECAY = 0.5, 0.8
+MASKED_PASSES, MASKED_SHARE, MASKED_RATE = 3, 0.15, 5e-5
 
 
 @contextmanager
@@ -146,6 +147,67 @@ def _layers(module: ModuleType) -> Iterator[None]:
 
 
 @contextmanager
+def _adapted(module: ModuleType) -> Iterator[None]:
+    own = module._Run
+
+    class Run(own):  # type: ignore[misc, valid-type]
+        def __init__(
+            self, network: Any, train: Any, held: Any, pad_id: int, settings: Any, *rest: Any
+        ) -> None:
+            if not hasattr(network, "adapted"):
+                adapt(network.backbone, train.comments, pad_id, others[0].seed)
+                network.adapted = True
+            super().__init__(network, train, held, pad_id, *others)
+
+    with _replaced(module, _Run=Run):
+        yield
+
+
+def adapt(backbone: Any, comments: Sequence[Any], pad_id: int, seed: int) -> float:
+    """Let an encoder guess hidden words of comments before it is fitted, and give the last pass's mean loss.
+
+    As Gururangan et al. 2020, "Don't stop pretraining", do: 15% of the words are hidden, by a vector
+    that is learnt.
+    """
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    words = backbone.get_input_embeddings().weight
+    width = words.shape[1]
+    hidden = nn.Parameter(words.detach().mean(0))
+    guess = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width), nn.Linear(width, width))
+    head = [hidden, *guess.parameters()]
+    optimizer = torch.optim.AdamW(
+        [{"params": list(backbone.parameters()), "lr": MASKED_RATE}, {"params": head, "lr": 1e-3}]
+    )
+    lengths = np.array([len(one.ids) for one in comments])
+    backbone.train()
+    total = 0.0
+    for _ in range(MASKED_PASSES):
+        losses = []
+        for batch in shuffled_batches(lengths, 32, rng):
+            ids, mask = (
+                torch.from_numpy(one) for one in pad([comments[i] for i in batch], pad_id, stepped=True)
+            )
+            inner = mask.bool() & (torch.arange(ids.shape[1]) > 0)
+            inner[:, :-1] &= mask[:, 1:].bool()  # not the last token, which ends the comment
+            chosen = inner & torch.from_numpy(rng.random(tuple(ids.shape)) < MASKED_SHARE)
+            if not chosen.any():
+                continue
+            seen = torch.where(chosen.unsqueeze(-1), hidden, words[ids])
+            with autocast(words.device, "bf16"):
+                states = backbone(inputs_embeds=seen, attention_mask=mask).last_hidden_state
+                logits = guess(states[chosen]) @ words.t()
+            loss = nn.functional.cross_entropy(logits.float(), ids[chosen])
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_([*backbone.parameters(), *head], 1.0)
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        total = float(np.mean(losses))
+    return total
+
+
+@contextmanager
 def _as_it_is(module: ModuleType) -> Iterator[None]:
     yield
 
@@ -157,4 +219,5 @@ STEPS: dict[str, Step] = {
     "focal": lambda module: _loss(module, _focal),
     "balanced": _balanced,
     "layers": _layers,
+    "adapted": _adapted,
 }
