@@ -151,9 +151,7 @@ def _adapted(module: ModuleType) -> Iterator[None]:
     own = module._Run
 
     class Run(own):  # type: ignore[misc, valid-type]
-        def __init__(
-            self, network: Any, train: Any, held: Any, pad_id: int, settings: Any, *rest: Any
-        ) -> None:
+        def __init__(self, network: Any, train: Any, held: Any, pad_id: int, *others: Any) -> None:
             if not hasattr(network, "adapted"):
                 adapt(network.backbone, train.comments, pad_id, others[0].seed)
                 network.adapted = True
