@@ -118,6 +118,7 @@ VARIANTS = {
     "fgm": Variant("adversarial word embeddings (Miyato et al. 2017), length 0.5", _ONCE, step="fgm"),
     "asymmetric": Variant("asymmetric loss (Ridnik et al. 2021), 0 and 2", _ONCE, step="asymmetric"),
     "focal": Variant("focal loss (Lin et al. 2017), exponent 1", _ONCE, step="focal"),
+    "focal-twice": Variant("focal loss, and two readings agree", {"contrast": 0.0, **_ANY_SIZE}, "focal"),
     "balanced": Variant("positives of rare pairs weigh more, power 0.25", _ONCE, "balanced"),
     "layers": Variant("each layer learns at 0.8 of the rate of the one above", _ONCE, step="layers"),
     "adapted": Variant("first three passes of guessing hidden words", _ONCE, step="adapted"),
