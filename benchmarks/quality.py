@@ -43,7 +43,7 @@ def main() -> None:
         None if arguments.tiny else KEPT,
     )
     for experiment in [] if arguments.table else list(experiments(names, arguments.methods, arguments.seeds)):
-        if not fnmatch.fnmatch(experiment.name, arguments.only):
+        if not any(fnmatch.fnmatch(experiment.name, pattern) for pattern in arguments.only):
             continue
         if arguments.list:
             print(f"{experiment.name:<60} {_brief(experiment, kept_result(experiment, plan))}")
@@ -75,7 +75,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", type=int, nargs="+", help="instead of each row's own")
     parser.add_argument(
-        "--only", default="*", help="experiments of that name, such as 'fabsa_unseen/*/svm-0'"
+        "--only",
+        nargs="+",
+        default=["*"],
+        metavar="NAME",
+        help="experiments of these names, such as 'fabsa_unseen/*/svm-0'",
     )
     parser.add_argument("--list", action="store_true", help="show the experiments and measure nothing")
     parser.add_argument("--table", action="store_true", help="print the table of what is kept")
