@@ -13,7 +13,7 @@ Doubles = NDArray[np.float64]
 Rows = tuple[tuple[float, ...], ...]
 
 # How far a pair's scale and shift may stand from the common ones before the comments have to insist: standard
-# deviations of a normal prior. Chosen by log-loss on random validation parts (see ``docs/quality.md``).
+# deviations of a normal prior. Chosen by log-loss on random validation parts.
 _PAIR_SPREAD = np.array([0.1, 0.25])
 # The common map stays the identity where there is next to nothing to learn from.
 _COMMON_SPREAD = np.array([1.0, 2.0])

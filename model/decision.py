@@ -13,7 +13,7 @@ Floats = NDArray[np.floating[Any]]
 _SHRINKAGE = 20.0
 _GRID = np.round(np.arange(0.10, 0.86, 0.02), 2)
 # Of thresholds derived from probabilities: how far a pair's own may draw it from the common one, and the
-# expected mentions at which it draws half as far (measured in ``docs/quality.md``).
+# expected mentions at which it draws half as far.
 _OWN_SHARE = 0.7
 _FEW_MENTIONS = 3.0
 _FINE_GRID = np.round(np.arange(0.02, 0.99, 0.02), 2)

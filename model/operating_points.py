@@ -24,7 +24,7 @@ BETA: dict[PointName, float] = {"high_precision": 1 / 3, "balanced": 1.0, "high_
 
 _FOLDS = 5
 # Counts of a few comments are drawn towards what the probabilities let one expect, as if that had been seen
-# this often: nearest to later comments on every measured set (see ``docs/quality.md``).
+# this often: nearest to later comments on every measured set.
 PRIOR_COUNT = 30.0
 
 

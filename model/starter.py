@@ -23,7 +23,7 @@ from model.network import ReasonCodeNetwork
 
 SHIPPED = Path(__file__).resolve().parent.parent / "data" / "starter" / "starter.safetensors"
 RANK = 32
-"""Of what is kept of a matrix's change; see ``docs/quality.md`` for what is lost by it."""
+"""Of what is kept of a matrix's change."""
 
 
 @dataclass(frozen=True, eq=False)

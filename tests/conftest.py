@@ -161,11 +161,11 @@ def trained_home(tmp_path_factory, files, tiny_encoder, fit_settings):
 
 
 @pytest.fixture
-def client(tmp_path):
+def client(url, tmp_path):
     """A client of an empty service of its own."""
     from tests.http_client import served
 
-    with served(tmp_path) as client:
+    with served(tmp_path, store_url=None if url.startswith("sqlite") else url) as client:
         yield client
 
 
@@ -178,12 +178,13 @@ def shared(tmp_path_factory):
         yield client
 
 
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
+@pytest.fixture(scope="module", params=KINDS)
+def filled(request, tmp_path_factory):
     """A client of a service whose store holds `tests.http_client.ROWS`."""
     from tests.http_client import ROWS, served, store_of
 
-    with served(tmp_path_factory.mktemp("home")) as client:
+    place = tmp_path_factory.mktemp("filled")
+    with fresh_database(request.param, place) as url, served(place / "home", store_url=url) as client:
         store_of(client).upsert(ROWS)
         yield client
 

@@ -14,7 +14,9 @@ SECRET = "my secret account 4711"
 
 
 @contextmanager
-def served(home, tagger=None, **more):
+def served(home, tagger=None, store_url=None, **more):
+    if store_url is not None:
+        more["store_url"] = store_url
     app = create_app(Settings(home=home, max_body_mb=1, **more), tagger or StubTagger())
     with app.state.service.store, TestClient(app, base_url="http://localhost") as client:
         yield client

@@ -39,8 +39,9 @@ def test_without_a_model_it_is_up_but_not_ready(tmp_path):
 def test_a_store_that_is_gone_is_not_ready(client):
     client.post("/v1/responses", json={"responses": [{"response_id": "r1"}]})
     with store_of(client)._writer.begin() as connection:
+        cascade = " CASCADE" if connection.dialect.name == "postgresql" else ""
         connection.exec_driver_sql("DROP TABLE tags")
-        connection.exec_driver_sql("DROP TABLE responses")
+        connection.exec_driver_sql(f"DROP TABLE responses{cascade}")
     assert client.get("/healthz").status_code == 200
     problem(client.get("/readyz"), 503)
 

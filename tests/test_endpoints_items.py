@@ -139,16 +139,17 @@ def test_a_respondent_is_erased_and_stays_so(client, tmp_path):
 
 
 def test_the_key_of_those_erased_lies_apart_and_is_missed(client, tmp_path):
+    url = client.app.state.service.settings.store
     client.delete("/v1/respondents/ana")
     key = tmp_path / "erasure.key"
     assert key.stat().st_mode & 0o077 == 0
     digits = key.read_bytes()
     key.write_bytes(b"0" * 32)
-    with Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}") as other:
+    with Store.open(url, erasure_key=tmp_path / "erasure.key") as other:
         with pytest.raises(StoreError, match=r"erasure\.key"):
             other.upsert([tagged("r1", respondent_id="ben")])
     key.write_bytes(digits)
-    with Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}") as other:
+    with Store.open(url, erasure_key=tmp_path / "erasure.key") as other:
         assert (
             other.upsert([tagged("r1", respondent_id="ben"), tagged("r2", respondent_id="ana")]).erased == 1
         )

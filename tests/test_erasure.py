@@ -39,8 +39,8 @@ DESIGN = AuditDesign(
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store.open(f"sqlite:///{tmp_path / 'home' / 'store.sqlite'}") as store:
+def store(url, tmp_path):
+    with Store.open(url, erasure_key=tmp_path / "home" / "erasure.key") as store:
         store.upsert(
             [
                 tagged("r1", comment=SECRET, respondent_id="ana"),
@@ -218,6 +218,8 @@ def test_an_erasure_that_was_interrupted_is_finished_by_the_same_call(store, tmp
 
 def test_what_is_erased_is_not_left_in_the_database_file(store, tmp_path):
     path = tmp_path / "home" / "store.sqlite"
+    if not path.is_file():
+        pytest.skip("PostgreSQL has no file of ours")
     store.close()
     assert SECRET.encode() in path.read_bytes()
     erase_respondent("ana", store, tmp_path / "home")

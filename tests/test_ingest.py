@@ -5,16 +5,9 @@ import pytest
 
 from data.errors import InputError
 from data.scale import CSAT5
-from data.store import Store
 from serving import ingest as room
 from serving.ingest import IngestCounts, ingest, ingest_file
 from tests.stubs import STRANGE, StubTagger, response
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}") as store:
-        yield store
 
 
 @pytest.fixture

@@ -13,9 +13,16 @@ from data.settings import Settings
 from data.store import Store, StoreError
 from data.store_engine import StoreFullError, store_errors
 from serving.api import create_app
-from tests.http_client import problem, store_of
+from tests.http_client import problem, served, store_of
 from tests.stores import fresh_database, needs_postgresql
 from tests.stubs import StubTagger, tagged
+
+
+@pytest.fixture
+def client(tmp_path):
+    """A client of a service whose store is a file."""
+    with served(tmp_path) as client:
+        yield client
 
 
 def upload(client, *names):

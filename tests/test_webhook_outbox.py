@@ -8,18 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import NotFoundError
-from data.store import Store
 from data.webhook_outbox import FIRST_DELAY, LONGEST_DELAY, Outbox, announce, delay_after
 
 NOW = datetime(2026, 4, 2, 10, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
 URL, SECRET = "https://example.com/in", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store.open(f"sqlite:///{tmp_path}/store.sqlite") as store:
-        yield store
 
 
 @pytest.fixture

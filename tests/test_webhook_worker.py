@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from data.store import Store
 from data.webhook_outbox import Outbox, announce
 from serving import webhook_worker
 from serving.webhook_delivery import Courier
@@ -29,12 +28,6 @@ class Loop:
     outbox: Outbox
     follow_ups: Deadlines
     now = staticmethod(lambda: NOW)
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store.open(f"sqlite:///{tmp_path}/store.sqlite") as store:
-        yield store
 
 
 @pytest.fixture
