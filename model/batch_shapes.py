@@ -18,7 +18,7 @@ _LENGTHS = (8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 160, 192, 25
 _FEW_LENGTHS = (8, 16, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512)
 _MANY = 256
 """From so many comments on the shapes that full batches add are made good by the padding that they save."""
-_CALL = 40
+CALL = 40
 """What one more call of the network costs, in tokens read: a batch is cut only where that saves more."""
 
 
@@ -135,7 +135,7 @@ class BatchShapes:
     def _cost(self, n: int, length: int) -> float:
         most = max(1, self.tokens // length)
         full, rest = divmod(n, most)
-        return full * (most * length + _CALL) + _price(self._heights(rest, length), length)
+        return full * (most * length + CALL) + _price(self._heights(rest, length), length)
 
     def _cut(self, rows: NDArray[np.intp], lengths: NDArray[np.int64], step: int) -> list[Batch]:
         most = max(1, self.tokens // step)
@@ -177,4 +177,4 @@ def _cheapest(n: int, tokens: int, length: int) -> tuple[int, ...]:
 
 
 def _price(found: Sequence[int], length: int) -> float:
-    return sum(height * length + _CALL for height in found)
+    return sum(height * length + CALL for height in found)

@@ -139,7 +139,7 @@ class OnnxEngine:
         self._wanted = ["logits", "contribution" if self._exact else "attention"]
 
     def read(self, comments: Sequence[TokenizedComment]) -> Reading:
-        """Read comments, batched by length; other threads take turns with it, batch by batch."""
+        """Read comments in batches; other threads take turns with it, batch by batch."""
         collected = Collector(comments, self._exact)
         ids = [comment.ids for comment in comments]
         for batch in self.layout.plan([len(one) for one in ids]):

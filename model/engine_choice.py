@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import mmap
 import os
 import platform
 import subprocess
@@ -23,7 +24,7 @@ from typing import Any
 from data.errors import ModelError, WhyscoreError
 from model.description import read_description
 from model.encoder import load_tokenizer
-from model.engine import Engine, usable_cores
+from model.engine import ONNX_FILE, PACKED, Engine, usable_cores
 from model.engine_record import ENGINES, EXACT, EngineName, check_files, open_engine, read_record
 from model.tokens import TokenizedComment, tokenize
 
@@ -116,8 +117,17 @@ def machine_key(folder: Path, threads: int | None, allowed: Sequence[EngineName]
         "encoder": config.read_text(encoding="utf-8") if config.is_file() else "",
         "codes": len(read_description(folder).codes),
         "engines": list(allowed),
+        "packed": _is_packed(folder),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _is_packed(folder: Path) -> bool:
+    """Tell whether the network reads several comments in a row: the name of that input stands in the file."""
+    with suppress(OSError, ValueError), (folder / ONNX_FILE).open("rb") as file:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(PACKED.encode()) >= 0
+    return False
 
 
 def _version(name: str) -> str:

@@ -112,7 +112,7 @@ class OpenVinoEngine:
         return str(self._network.get_property("INFERENCE_PRECISION_HINT").to_string())
 
     def read(self, comments: Sequence[TokenizedComment]) -> Reading:
-        """Read comments, batched by length; other threads take turns with it, batch by batch."""
+        """Read comments in batches; other threads take turns with it, batch by batch."""
         collected = Collector(comments, self._exact)
         ids = [comment.ids for comment in comments]
         left = deque(self.layout.plan([len(one) for one in ids]))

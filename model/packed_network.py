@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.encoder import position_start, token_limit
 from model.network import ReasonCodeNetwork
 from model.packed_rows import PackedRows
 from model.served_network import ServedNetwork
@@ -17,6 +19,8 @@ _LONG = 300
 _TOLERANCE = 1e-3
 """Of a logit; rounding alone gives less than a hundredth of it."""
 _FAULTS = (TypeError, ValueError, RuntimeError, IndexError, AttributeError, NotImplementedError)
+
+log = logging.getLogger("whyscore.engine")
 
 
 class PackedNetwork(ServedNetwork):
@@ -72,24 +76,21 @@ def packed(network: ReasonCodeNetwork, ids: Sequence[NDArray[np.int64]], pad_id:
     network
         Fitted.
     ids
-        The token ids of some comments; those of a long one are made from them.
+        The token ids of some comments; a long one, and short ones that share its row, are made from them.
     pad_id
         The tokenizer's padding token.
     """
-    most = getattr(network.backbone.config, "max_position_embeddings", _LONG)
-    # Where an encoder has a table of places, a few of them may be its own.
-    long = np.resize(np.concatenate(list(ids)), max(2, min(_LONG, most - pad_id - 2)))
-    tried = [*list(ids)[:8], long]
-    layout = PackedRows(pad_id)
-    for first in (0, pad_id + 1):
-        candidate = PackedNetwork(network, first)
-        candidate.eval()
-        try:
-            if _reads_alike(candidate, tried, layout):
-                return candidate
-        except _FAULTS:  # an encoder that does not take places or such a mask says so in its own way
-            continue
-    return None
+    start = position_start(network.backbone)
+    candidate = PackedNetwork(network, 0 if start is None else start + 1)
+    candidate.eval()
+    sizes = (token_limit(network.backbone, _LONG), 30, 20)
+    tried = [*list(ids)[:8], *(np.resize(np.concatenate(list(ids)), min(size, sizes[0])) for size in sizes)]
+    try:
+        alike = _reads_alike(candidate, tried, PackedRows(pad_id, 512, few=True))
+    except _FAULTS as fault:  # an encoder that does not take places or such a mask says so in its own way
+        log.info("the encoder takes no packed rows (%s)", type(fault).__name__)
+        return None
+    return candidate if alike else None
 
 
 def _reads_alike(candidate: PackedNetwork, ids: Sequence[NDArray[np.int64]], layout: PackedRows) -> bool:

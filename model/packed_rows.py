@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.batch_shapes import CALL
+
 # Attention looks at every pair of places in a row: longer rows would spend there what they save in padding.
 _ROW = 128
 # An engine prepares itself anew for each shape, and keeps some megabytes for it: so they are few.
-_LENGTHS = (16, 32, 64, 128, 256, 512)
+_LENGTHS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 # Of what the head reads: comments, and tokens of the longest.
 _SPOKEN = (1, 2, 4, 8, 16, 32, 64)
-_CALL = 40
-"""What one more call of the network costs, in tokens read."""
+_LONGEST = (16, 32, 64, 128, 256, 512)
+_MOST_PLACES = 4096
+"""Of what the head reads, filler included: one long comment among many short ones must not blow it up."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,14 @@ class PackedRows:
     pad_id
         Stands where there is no token.
     tokens
-        The most tokens of a batch, padding included; a longer comment is a batch of its own.
+        The most tokens of a batch, padding included; a single row may hold more.
     few
         Whether the shapes must be few.
     """
 
     pad_id: int
-    tokens: int = 384
-    few: bool = True
+    tokens: int
+    few: bool
 
     def plan(self, lengths: Sequence[int] | NDArray[np.int64]) -> list[PackedBatch]:
         """Arrange comments in rows, and rows in batches: best fit, long comments first.
@@ -78,17 +81,17 @@ class PackedRows:
         list of PackedBatch
             Each comment in one of them, long ones first.
         """
-        found = _fill_rows(np.asarray(lengths, np.int64))
+        rows = _fill_rows(np.asarray(lengths, np.int64))
         batches: list[PackedBatch] = []
-        while found:
-            size = found[0].size
-            alike = sum(1 for row in found[: max(1, self.tokens // size)] if row.size == size)
-            part, found = found[:alike], found[alike:]
-            last = part[-1]
-            if len(part) > 1 and size - self._cut(last.used) > _CALL:  # it pays to read it as a short row
-                batches += [self._batch(part[:-1], lengths), self._batch([last], lengths)]
-            else:
-                batches.append(self._batch(part, lengths))
+        start = 0
+        while start < len(rows):
+            part = self._take(rows, start)
+            start += len(part)
+            *others, last = part
+            if others and self._cut(max(row.used for row in others)) - self._cut(last.used) > CALL:
+                batches.append(self._batch(others))
+                part = [last]  # as a short row of its own it costs less
+            batches.append(self._batch(part))
         return batches
 
     def inputs(self, batch: PackedBatch, ids: Sequence[NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
@@ -106,8 +109,8 @@ class PackedRows:
         dict
             ``input_ids``, ``position_ids`` (places within the comment) and ``segments`` (which comment, 0
             for none) of shape (height, length); ``places`` of shape (spoken, longest): where the tokens of
-            each comment stand when the rows stand one behind the other, -1 for none. Filler has one token,
-            since a comment without any has no mean.
+            each comment stand when the rows stand one behind the other, -1 for none. A comment that is
+            filler has one token, since one without any has no mean.
         """
         chosen = [ids[row] for row in batch.rows]
         lengths = np.array([len(one) for one in chosen])
@@ -129,31 +132,40 @@ class PackedRows:
             "places": places,
         }
 
+    def _take(self, rows: Sequence[_Row], start: int) -> list[_Row]:
+        """Give as many rows of like size as a batch holds."""
+        end, used = start + 1, rows[start].used
+        while end < len(rows) and rows[end].size == rows[start].size:
+            used = max(used, rows[end].used)
+            spoken, longest = self._head(rows[start : end + 1])
+            if (end + 1 - start) * self._cut(used) > self.tokens or spoken * longest > _MOST_PLACES:
+                break
+            end += 1
+        return list(rows[start:end])
+
     def _cut(self, used: int) -> int:
         return _up(used, _LENGTHS) if self.few else used
 
-    def _batch(self, part: Sequence[_Row], lengths: Sequence[int] | NDArray[np.int64]) -> PackedBatch:
-        length = min(part[0].size, self._cut(max(row.used for row in part)))
-        rows, starts = [], []
-        for place, row in enumerate(part):
-            start = place * length
-            for comment in row.comments:
-                rows.append(comment)
-                starts.append(start)
-                start += int(lengths[comment])
-        spoken, longest = len(rows), max(int(lengths[comment]) for comment in rows)
-        if self.few:
-            spoken, longest = _up(spoken, _SPOKEN), _up(longest, _LENGTHS)
+    def _head(self, part: Sequence[_Row]) -> tuple[int, int]:
+        spoken, longest = sum(len(row.comments) for row in part), max(row.longest for row in part)
+        return (_up(spoken, _SPOKEN), _up(longest, _LONGEST)) if self.few else (spoken, longest)
+
+    def _batch(self, part: Sequence[_Row]) -> PackedBatch:
+        length = self._cut(max(row.used for row in part))
+        rows = [comment for row in part for comment in row.comments]
+        starts = [place * length + start for place, row in enumerate(part) for start in row.starts]
         return PackedBatch(
-            np.array(rows, np.intp), np.array(starts, np.intp), len(part), length, spoken, longest
+            np.array(rows, np.intp), np.array(starts, np.intp), len(part), length, *self._head(part)
         )
 
 
 @dataclass
 class _Row:
     size: int
-    used: int
-    comments: list[int]
+    longest: int
+    used: int = 0
+    comments: list[int] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
 
 
 def _fill_rows(lengths: NDArray[np.int64]) -> list[_Row]:
@@ -170,13 +182,14 @@ def _fill_rows(lengths: NDArray[np.int64]) -> list[_Row]:
             if not with_room[room]:
                 rooms &= ~(1 << room)
         else:
-            row = _Row(max(_ROW, _up(length, _LENGTHS)), 0, [])
+            row = _Row(max(_ROW, _up(length, _LENGTHS)), length)
             rows.append(row)
-        row.used += length
         row.comments.append(comment)
-        room = row.size - row.used
-        with_room.setdefault(room, []).append(row)
-        rooms |= 1 << room
+        row.starts.append(row.used)
+        row.used += length
+        if 2 * (len(row.comments) + 1) * row.longest <= _MOST_PLACES:
+            with_room.setdefault(row.size - row.used, []).append(row)
+            rooms |= 1 << (row.size - row.used)
     return rows
 
 

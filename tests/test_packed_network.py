@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from transformers import ModernBertConfig, ModernBertModel
 
 from model.encoder import load_backbone, load_tokenizer
 from model.network import ReasonCodeNetwork
@@ -16,12 +17,17 @@ from tests.encoder_families import bge, make, modernbert, multilingual_e5
 COMMENTS = ["my fee was awful", "sturdy", "the queue was so very bad today. it broke"]
 
 
+def weighted(network):
+    for parameter in (network.query, network.weight, network.bias, *network.reader.parameters()):
+        torch.nn.init.normal_(parameter, std=0.5)
+    return network.eval()
+
+
 def network_of(family, folder):
     place = make(family, folder, VOCABULARY)
     torch.manual_seed(1)
     network = ReasonCodeNetwork(load_backbone(place, pretrained=True), 32, 3)
-    for parameter in (network.query, network.weight, network.bias, *network.reader.parameters()):
-        torch.nn.init.normal_(parameter, std=0.5)
+    weighted(network)
     tokenizer = load_tokenizer(place, 64)
     pad_id = network.backbone.config.pad_token_id
     return network.eval(), [one.ids for one in tokenize(tokenizer, COMMENTS)], pad_id
@@ -32,7 +38,7 @@ def test_a_comment_reads_the_same_whatever_shares_its_row(family, first, tmp_pat
     network, ids, pad_id = network_of(family, tmp_path)
     together = packed(network, ids, pad_id)
     assert together.first_position == first
-    layout = PackedRows(pad_id)
+    layout = PackedRows(pad_id, 384, few=True)
     (batch,) = layout.plan([len(one) for one in ids])
     with torch.inference_mode():
         inputs = {name: torch.from_numpy(one) for name, one in layout.inputs(batch, ids).items()}
@@ -48,6 +54,25 @@ def test_a_comment_reads_the_same_whatever_shares_its_row(family, first, tmp_pat
 def test_an_encoder_that_counts_places_by_itself_keeps_its_own_rows(tmp_path):
     """ModernBERT looks through windows, which a mask of ours would undo."""
     assert packed(*network_of(modernbert, tmp_path)) is None
+
+
+def test_windows_are_found_out_though_all_comments_are_shorter(tmp_path):
+    """The published ModernBERT has a padding token of high number and windows of 128."""
+    config = ModernBertConfig(
+        vocab_size=60000,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=8192,
+        local_attention=128,
+        global_attn_every_n_layers=2,
+        pad_token_id=50283,
+    )
+    torch.manual_seed(0)
+    network = weighted(ReasonCodeNetwork(ModernBertModel(config), 32, 3))
+    ids = [np.arange(5, 5 + length) for length in (9, 20, 33, 50)]
+    assert packed(network, ids, 50283) is None
 
 
 def test_an_encoder_that_takes_no_places_keeps_its_own_rows(tmp_path):
@@ -66,7 +91,7 @@ def test_an_encoder_that_takes_no_places_keeps_its_own_rows(tmp_path):
 
 def test_tokens_of_another_comment_are_not_looked_at(tmp_path):
     network, ids, pad_id = network_of(bge, tmp_path)
-    layout = PackedRows(pad_id)
+    layout = PackedRows(pad_id, 384, few=True)
     (batch,) = layout.plan([len(one) for one in ids])
     inputs = {name: torch.from_numpy(one) for name, one in layout.inputs(batch, ids).items()}
     with torch.inference_mode():

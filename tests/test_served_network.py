@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from model.batch_shapes import BatchShapes
 from model.definition_reader import DefinitionReader
 from model.engine import OnnxEngine
 from model.network import gather
+from model.openvino_engine import OpenVinoEngine
+from model.packed_network import PackedNetwork
 from model.served_network import ServedNetwork
 from model.tokens import pad
+from training import export
 from training.export import export_engines
 
 COMMENTS = ["my fee was awful", "the queue was so very bad today. it broke", "sturdy"]
@@ -78,6 +82,29 @@ def test_exported_contributions_are_the_same(served, classifier, tmp_path):
     np.testing.assert_allclose(reading.logits, logits, atol=1e-3)
     for row, part in enumerate(reading.contribution):
         np.testing.assert_allclose(part, contribution[row, :, :, : mask[row].sum()], atol=1e-3)
+
+
+def test_a_network_that_reads_one_comment_in_a_row_gives_the_same(served, classifier, tmp_path, monkeypatch):
+    """As models of before do, and encoders that cannot keep comments apart."""
+    _, logits, _ = served
+    classifier.save(tmp_path)
+    monkeypatch.setattr(export, "packed", lambda *_: None)
+    assert export_engines(classifier, tmp_path, COMMENTS).engines["openvino"].difference < 1e-4
+    for engine in (OnnxEngine(tmp_path, 0, threads=1), OpenVinoEngine(tmp_path, 0, threads=1)):
+        assert isinstance(engine.layout, BatchShapes)
+        np.testing.assert_allclose(engine.read(classifier.tokenize(COMMENTS)).logits, logits, atol=1e-3)
+
+
+def test_where_a_packed_row_reads_otherwise_each_comment_gets_its_own(
+    served, classifier, tmp_path, monkeypatch
+):
+    _, logits, _ = served
+    classifier.save(tmp_path)
+    wrong = PackedNetwork(classifier.network_, 3)  # places are counted from elsewhere
+    monkeypatch.setattr(export, "packed", lambda *_: wrong)
+    assert export_engines(classifier, tmp_path, COMMENTS).engines["onnx"].difference < 1e-4
+    reading = OnnxEngine(tmp_path, 0, threads=1).read(classifier.tokenize(COMMENTS))
+    np.testing.assert_allclose(reading.logits, logits, atol=1e-3)
 
 
 def test_larger_products_give_what_the_reader_defines(served, classifier):

@@ -9,9 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from data.annotations import Target
 from data.errors import ModelError
@@ -20,9 +18,10 @@ from model.engine import ONNX_FILE, PACKED
 from model.engine_f1 import LabelledPart
 from model.engine_record import EngineRecord
 from model.engine_variants import derive_engines
-from model.network import ReasonCodeNetwork
-from model.packed_network import packed
+from model.packed_network import PackedNetwork, packed
 from model.served_network import ServedNetwork
+
+log = logging.getLogger("whyscore.engine")
 
 
 def export_engines(
@@ -65,27 +64,35 @@ def export_engines(
     if targets:
         labelled = LabelledPart(*classifier.labels.encode(targets), description.threshold_array())
     tokens = classifier.tokenize(compared)
-    _write_onnx(network, folder, [one.ids for one in tokens], description.pad_id)
     expected = classifier.predict_proba(compared)
-    return derive_engines(folder, description, tokens, expected, labelled, classifier.settings.threads)
+    network.eval()
+    together = packed(network, [one.ids for one in tokens], description.pad_id)
+
+    def derived(whole: ServedNetwork) -> EngineRecord:
+        _write_onnx(whole, folder)
+        return derive_engines(folder, description, tokens, expected, labelled, classifier.settings.threads)
+
+    if together is not None:
+        try:
+            return derived(together)
+        except ModelError as error:  # some comment reads otherwise in a packed row
+            log.warning("comments are read one in a row: %s", error.message)
+    return derived(ServedNetwork(network).eval())
 
 
-def _write_onnx(
-    network: ReasonCodeNetwork, folder: Path, ids: Sequence[NDArray[np.int64]], pad_id: int
-) -> None:
-    whole = packed(network.eval(), ids, pad_id)
+def _write_onnx(whole: ServedNetwork, folder: Path) -> None:
     dims = {name: torch.export.Dim(name, min=1, max=4096) for name in ("rows", "spoken")}
     dims |= {name: torch.export.Dim(name, min=2, max=8192) for name in ("tokens", "longest")}
     of_rows = {0: dims["rows"], 1: dims["tokens"]}
     shapes = dict.fromkeys(("input_ids", "attention_mask"), of_rows)
-    if whole is not None:
+    if isinstance(whole, PackedNetwork):
         shapes = dict.fromkeys(("input_ids", "position_ids", "segments"), of_rows)
         shapes[PACKED] = {0: dims["spoken"], 1: dims["longest"]}
     # A tensor for each, or the exporter takes them for one; two or more of each axis, or it is always 1.
     examples = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in shapes)
     with _quiet():
         program = torch.onnx.export(
-            whole or ServedNetwork(network).eval(),
+            whole,
             examples,
             input_names=list(shapes),
             output_names=["logits", "contribution"],
