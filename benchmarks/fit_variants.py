@@ -212,10 +212,8 @@ def main() -> None:
                 if arguments.table and not result:
                     continue
                 # What was measured when the product made other passes is measured anew.
-                if (
-                    not arguments.table
-                    and result.get("epochs", 4 if result else None) != FitSettings().epochs
-                ):
+                stale = not result or result.get("epochs", 4) != FitSettings().epochs
+                if stale and not arguments.table:
                     problem = PROBLEMS[row](OUT / "files" / row / str(seed), seed)
                     began = time.perf_counter()
                     kept = OUT / "models" / f"{row}-{seed}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import mmap
 import os
 import platform
 import subprocess
@@ -33,6 +32,7 @@ _TEXTS = 96
 _SECONDS = 0.25  # for each engine, five of them at most
 _TIMEOUT_S = 60.0
 _REMEMBERED = 32
+_STEPS = 2**20  # more bytes than the steps of a network take, which stand first in its file
 
 log = logging.getLogger("whyscore.engine")
 
@@ -123,10 +123,9 @@ def machine_key(folder: Path, threads: int | None, allowed: Sequence[EngineName]
 
 
 def _is_packed(folder: Path) -> bool:
-    """Tell whether the network reads several comments in a row: the name of that input stands in the file."""
-    with suppress(OSError, ValueError), (folder / ONNX_FILE).open("rb") as file:
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(PACKED.encode()) >= 0
+    """Tell whether the network reads several comments in a row: one of its steps names that input."""
+    with suppress(OSError), (folder / ONNX_FILE).open("rb") as file:
+        return PACKED.encode() in file.read(_STEPS)  # the weights behind them are not read for this
     return False
 
 

@@ -12,7 +12,7 @@ from model.packed_rows import PackedRows
 from model.served_network import ServedNetwork
 from model.tokens import tokenize
 from tests.conftest import VOCABULARY
-from tests.encoder_families import bge, make, modernbert, multilingual_e5
+from tests.encoder_families import WIDTH, bge, make, modernbert, multilingual_e5
 
 COMMENTS = ["my fee was awful", "sturdy", "the queue was so very bad today. it broke"]
 
@@ -60,14 +60,11 @@ def test_windows_are_found_out_though_all_comments_are_shorter(tmp_path):
     """The published ModernBERT has a padding token of high number and windows of 128."""
     config = ModernBertConfig(
         vocab_size=60000,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
         max_position_embeddings=8192,
         local_attention=128,
         global_attn_every_n_layers=2,
         pad_token_id=50283,
+        **WIDTH,
     )
     torch.manual_seed(0)
     network = weighted(ReasonCodeNetwork(ModernBertModel(config), 32, 3))

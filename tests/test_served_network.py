@@ -7,6 +7,7 @@ import torch
 from model.batch_shapes import BatchShapes
 from model.definition_reader import DefinitionReader
 from model.engine import OnnxEngine
+from model.engine_choice import machine_key
 from model.network import gather
 from model.openvino_engine import OpenVinoEngine
 from model.packed_network import PackedNetwork
@@ -120,3 +121,13 @@ def test_larger_products_give_what_the_reader_defines(served, classifier):
         share = (masks / masks.sum(1, keepdim=True))[:, None, None]
         expected = attention.unsqueeze(2) * on_gathered + share * on_mean
     np.testing.assert_allclose(contribution, expected.numpy(), atol=1e-4)
+
+
+def test_a_network_that_packs_is_measured_anew(classifier, tmp_path, monkeypatch):
+    """Which engine is quickest hangs on how comments stand in rows."""
+    classifier.save(tmp_path)
+    export_engines(classifier, tmp_path, COMMENTS)
+    together = machine_key(tmp_path, 1, ["onnx", "openvino"])
+    monkeypatch.setattr(export, "packed", lambda *_: None)
+    export_engines(classifier, tmp_path, COMMENTS)
+    assert machine_key(tmp_path, 1, ["onnx", "openvino"]) != together
