@@ -2,9 +2,11 @@
 
 Hypothesis: every answer is 200 and names a version that was the champion when it was asked for, or within
 `PATIENCE_S` before; after each promotion that stays, the server serves it within `PATIENCE_S`; no model is
-refused; and memory at the end is at most 5% and 10 MB above that after the tenth promotion. Run:
-``python benchmarks/serving_promotions.py --model models:/reason-codes@champion``; ``--tiny`` shows in a
-minute or two with a small model that all of it goes through.
+refused; and memory at the end is at most 5% and 10 MB above that around the tenth promotion, both the median
+of ten promotions: while a model is loaded beside the old one a server holds some 60 MB more, and one look
+may or may not meet that. Run: ``python benchmarks/serving_promotions.py --model
+models:/reason-codes@champion``; ``--tiny`` shows in a minute or two with a small model that all of it goes
+through.
 
 The model is registered twice in a registry of the benchmark's own (``--second`` takes another one for
 version 2). The server follows it with its own settings. Promotions come at random intervals, some sooner
@@ -48,7 +50,7 @@ from model.versions import promote
 
 HERE = Path(__file__).resolve().parent
 PATIENCE_S = 10.0
-SETTLED = 10  # promotions after which memory counts
+SETTLED = slice(5, 15)  # promotions whose memory the last ten are held against
 MEMORY_SHARE, MEMORY_MB = 1.05, 10.0
 
 
@@ -158,7 +160,7 @@ def alternate(
         while served is None and time.perf_counter() < end:
             time.sleep(0.005)
             served = watch.served_since(version, made)
-        memory = running.memory_mb()
+        time.sleep(dice.expovariate(1 / pause_s))
         done.append(
             {
                 "version": version,
@@ -167,10 +169,9 @@ def alternate(
                 "made": made,
                 "delay_s": None if served is None else served - made,
                 "overtaken": served is None and hasty,
-                "memory_mb": memory,
+                "memory_mb": running.memory_mb(),  # at the end of the pause: the old model was let go
             }
         )
-        time.sleep(dice.expovariate(1 / pause_s))
     return done
 
 
@@ -190,7 +191,8 @@ def judge(watch: Watch, done: list[dict[str, Any]], log: str) -> dict[str, Any]:
     """Give the summary, with what of the hypothesis does not hold, each in a sentence."""
     delays = [row["delay_s"] for row in done if row["delay_s"] is not None]
     p50, p95 = (float(x) for x in np.percentile(delays or [np.nan], [50, 95]))
-    settled = done[min(SETTLED, len(done)) - 1]["memory_mb"]
+    memory = [row["memory_mb"] for row in done]
+    settled, end = float(np.median(memory[SETTLED] or memory)), float(np.median(memory[-10:]))
     odd = strangers(watch.answers, done)
     late = sum(row["delay_s"] is None and not row["overtaken"] for row in done)
     wrong = []
@@ -200,8 +202,8 @@ def judge(watch: Watch, done: list[dict[str, Any]], log: str) -> dict[str, Any]:
         wrong.append(f"{odd} answers named a version that was not the champion")
     if late:
         wrong.append(f"{late} promotions were not served within {PATIENCE_S:g} s")
-    if done[-1]["memory_mb"] > MEMORY_SHARE * settled + MEMORY_MB:
-        wrong.append(f"memory grew from {settled:.0f} to {done[-1]['memory_mb']:.0f} MB")
+    if end > MEMORY_SHARE * settled + MEMORY_MB:
+        wrong.append(f"memory grew from {settled:.0f} to {end:.0f} MB")
     if "refused" in log or "Traceback" in log:
         wrong.append("the server's log tells of a refused model or a fault")
     return {
@@ -214,7 +216,8 @@ def judge(watch: Watch, done: list[dict[str, Any]], log: str) -> dict[str, Any]:
         "delay_p95_s": p95,
         "delay_most_s": max(delays, default=float("nan")),
         "memory_settled_mb": settled,
-        "memory_end_mb": done[-1]["memory_mb"],
+        "memory_end_mb": end,
+        "memory_most_mb": max(memory),
         "wrong": wrong,
     }
 

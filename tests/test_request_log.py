@@ -1,5 +1,7 @@
 """What is said of requests: ids, lines, figures, spans; and that a comment is in none of them."""
 
+import gzip
+import http.server
 import io
 import json
 import logging
@@ -7,10 +9,12 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -181,6 +185,52 @@ def test_traces_are_made_on_request_alone(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     assert tracer_on_request() is None
     assert "whyscore[otel]" in caplog.text
+
+
+@pytest.fixture
+def collector():
+    """Give the address of a collector of traces, and a function that gives what it was sent."""
+    got = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            unzip = gzip.decompress if self.headers.get("Content-Encoding") == "gzip" else bytes
+            got.append((self.path, ExportTraceServiceRequest.FromString(unzip(body))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", lambda: got
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_collector_is_sent_the_spans_of_requests(tmp_path, collector, monkeypatch):
+    address, got = collector
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+    with served(tmp_path) as client:
+        client.post("/v1/tag", json={"responses": [{"comment": SECRET}]})
+    ((path, sent),) = got()  # its end sends what waits
+    assert path == "/v1/traces"
+    (resource,) = sent.resource_spans
+    about = {one.key: one.value.string_value for one in resource.resource.attributes}
+    assert about["service.name"] == "whyscore"
+    (span,) = resource.scope_spans[0].spans
+    assert span.name == "POST /v1/tag"
+    assert SECRET.encode() not in sent.SerializeToString()
+
+
+def test_a_collector_that_is_not_there_costs_no_answer(tmp_path, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    with served(tmp_path) as client:
+        assert client.post("/v1/tag", json={"responses": [{}]}).status_code == 200
 
 
 # The figures.
