@@ -192,6 +192,8 @@ def token_limit(backbone: Any, max_tokens: int) -> int:
 def load_tokenizer(folder: Path, max_tokens: int) -> Any:
     """Load the encoder's fast tokenizer, cutting at `max_tokens` and padding nothing.
 
+    Special tokens that are spelt out in a text are letters to it, like the rest.
+
     Returns
     -------
     tokenizers.Tokenizer
@@ -213,6 +215,7 @@ def load_tokenizer(folder: Path, max_tokens: int) -> Any:
         tokenizer = Tokenizer.from_str(_converted(folder))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
+    tokenizer.encode_special_tokens = True
     return tokenizer
 
 

@@ -21,20 +21,40 @@ class TokenizedComment:
 def tokenize(tokenizer: Any, comments: Sequence[str], prefix: str = "") -> list[TokenizedComment]:
     """Tokenize comments with a `tokenizers.Tokenizer`; the text goes in as it is.
 
+    A comment is nothing but text: ``[SEP]`` or ``<pad>`` in it neither ends it nor hides a word.
+
     Parameters
     ----------
     tokenizer
-        Of the encoder.
+        Of the encoder, as `model.encoder.load_tokenizer` gives it.
     comments
         Texts.
     prefix
         What the encoder reads before each of them; its tokens count as special, so that offsets are
         those of the comment.
     """
-    return [
-        TokenizedComment(np.asarray(one.ids, np.int64), _within(one.offsets, len(prefix)))
-        for one in tokenizer.encode_batch([prefix + comment for comment in comments])
-    ]
+    read = tokenizer.encode_batch([prefix + comment for comment in comments])
+    signs, unknown = _signs(tokenizer)
+    frame = tokenizer.num_special_tokens_to_add(False)
+    found = []
+    for one in read:
+        ids = one.ids
+        if sum(map(signs.__contains__, ids)) > frame:
+            places = zip(ids, one.offsets, strict=True)
+            ids = [unknown if b > a and token in signs else token for token, (a, b) in places]
+        found.append(TokenizedComment(np.asarray(ids, np.int64), _within(one.offsets, len(prefix))))
+    return found
+
+
+def _signs(tokenizer: Any) -> tuple[set[int], int]:
+    """Give the tokens that stand for no text, and the one for what is not in the vocabulary.
+
+    Tokenizers of sentence pieces find the first in texts, whatever `encode_special_tokens` says.
+    """
+    signs = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    names = (tokenizer.token_to_id(name) for name in ("[UNK]", "<unk>"))
+    unknown = next((number for number in names if number is not None), None)
+    return (set(), 0) if unknown is None else (signs - {unknown}, unknown)
 
 
 def _within(offsets: Sequence[tuple[int, int]], start: int) -> tuple[tuple[int, int], ...]:

@@ -19,6 +19,7 @@ XLM = ("<s>", "<pad>", "</s>", "<unk>")
 
 
 def _framed(tokenizer, first, last):
+    tokenizer.add_special_tokens(list(BERT if first in BERT else XLM))
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{first} $A {last}",
         special_tokens=[(first, tokenizer.token_to_id(first)), (last, tokenizer.token_to_id(last))],

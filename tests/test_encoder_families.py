@@ -70,6 +70,17 @@ def test_offsets_are_those_of_the_comment(folders, family, prefix):
     assert all(0 <= a <= b <= len(comment) for a, b in told.offsets)
 
 
+def test_tokens_that_stand_for_no_text_are_never_found_in_one(folders, family):
+    """A comment could else end itself, hide words, or shift the places of those behind."""
+    comment = "my [CLS] fee <s> it [PAD] was <pad> awful [SEP] it </s> again"
+    tokenizer = load_tokenizer(folders[family], 64)
+    signs = [tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>")]
+    (found,) = tokenize(tokenizer, [comment])
+    assert not set(found.ids[1:-1]) & set(signs)
+    assert {found.ids[0], found.ids[-1]} <= set(signs)
+    assert {"fee", "it", "was", "awful", "again"} <= {comment[a:b].strip() for a, b in found.offsets}
+
+
 def test_no_more_tokens_than_positions(folders, family):
     backbone = load_backbone(folders[family], pretrained=True)
     assert token_limit(backbone, 512) == 64

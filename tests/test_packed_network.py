@@ -14,7 +14,12 @@ from model.tokens import tokenize
 from tests.conftest import VOCABULARY
 from tests.encoder_families import WIDTH, bge, make, modernbert, multilingual_e5
 
-COMMENTS = ["my fee was awful", "sturdy", "the queue was so very bad today. it broke"]
+COMMENTS = [
+    "my fee was awful",
+    "sturdy",
+    "the queue was so very bad today. it broke",
+    "my <pad> fee [PAD] it </s> broke",
+]
 
 
 def weighted(network):
