@@ -80,7 +80,10 @@ class MissingExtraError(WhyscoreError):
     title = "Optional part not installed"
 
     def __init__(self, part: str, extra: str) -> None:
-        super().__init__(f"{part} needs packages that are not there; run: pip install 'whyscore[{extra}]'")
+        super().__init__(
+            f"{part} needs packages that are not there; run in Whyscore's folder: "
+            f"pip install -c constraints.txt '.[{extra}]'"
+        )
         self.part, self.extra = part, extra
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:

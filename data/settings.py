@@ -134,7 +134,9 @@ class Settings(BaseSettings):
     log: Literal["text", "json"] = Field(
         "text", description="Form of the server's log; json has a line for each request, without its texts."
     )
-    scale: Literal["nps", "csat5", "ces7"] = Field("nps", description="The scale of the scores in the store.")
+    scale: Literal["nps", "csat5", "ces7"] = Field(
+        "nps", description="The scale of the scores in the store, and in files where --scale names none."
+    )
 
     connectors: Path | None = Field(
         None,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.errors import ModelError, NotFoundError
 from data.settings import Settings
-from model.registry import CHAMPION, connect
+from model.registry import CHALLENGER, CHAMPION, connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,6 +40,7 @@ class RegisteredVersion:
     run_id: str
     metrics: Mapping[str, float]
     params: Mapping[str, str]
+    challenger: bool = False
 
 
 class NoEarlierChampionError(ModelError):
@@ -78,7 +79,7 @@ def list_versions(settings: Settings) -> list[RegisteredVersion]:
 
 def _listed(settings: Settings) -> list[RegisteredVersion]:
     client = connect(settings)
-    champion = current_champion(settings)
+    champion, challenger = (_aliased(alias, settings) for alias in (CHAMPION, CHALLENGER))
     versions = client.search_model_versions(f"name = '{settings.model_name}'")
     runs = _runs(client, {version.run_id for version in versions if _RUN_ID.fullmatch(version.run_id or "")})
     rows = []
@@ -92,6 +93,7 @@ def _listed(settings: Settings) -> list[RegisteredVersion]:
                 version.run_id or "",
                 {} if run is None else dict(run.metrics),
                 {} if run is None else dict(run.params),
+                int(version.version) == challenger,
             )
         )
     return rows
@@ -119,12 +121,40 @@ def _runs(client: MlflowClient, ids: set[str]) -> dict[str, RunData]:
 
 def current_champion(settings: Settings) -> int | None:
     """Give the version that the alias ``champion`` names, None where it names none."""
+    return _aliased(CHAMPION, settings)
+
+
+def _aliased(alias: str, settings: Settings) -> int | None:
     try:
-        with _registry_errors(NotFoundError("there is no champion")):
-            client = connect(settings)
-            return int(client.get_model_version_by_alias(settings.model_name, CHAMPION).version)
+        with _registry_errors(NotFoundError(f"there is no {alias}")):
+            return int(connect(settings).get_model_version_by_alias(settings.model_name, alias).version)
     except NotFoundError:
         return None
+
+
+def challenge(version: int | None, settings: Settings) -> int | None:
+    """Make a version the challenger, which servers compare with the champion; None lets there be none.
+
+    Returns
+    -------
+    int or None
+        The challenger before.
+
+    Raises
+    ------
+    NotFoundError
+        If the registry has no such version.
+    """
+    before = _aliased(CHALLENGER, settings)
+    if version is not None:
+        _find(version, settings)
+    with _registry_errors():
+        client = connect(settings)
+        if version is not None:
+            client.set_registered_model_alias(settings.model_name, CHALLENGER, str(version))
+        elif before is not None:
+            client.delete_registered_model_alias(settings.model_name, CHALLENGER)
+    return before
 
 
 def promote(version: int, settings: Settings) -> int | None:
@@ -140,12 +170,10 @@ def promote(version: int, settings: Settings) -> int | None:
     NotFoundError
         If the registry has no such version.
     """
-    missing = NotFoundError(f"the registry has no version {version} of {settings.model_name}")
-    with _registry_errors(missing):
-        client = connect(settings)
-        client.get_model_version(settings.model_name, str(version))
+    _find(version, settings)
     before = current_champion(settings)
     with _registry_errors():
+        client = connect(settings)
         if before is not None and before != version:
             history = [*_history(settings), before]
             client.set_registered_model_tag(settings.model_name, _HISTORY, json.dumps(history[-100:]))
@@ -178,10 +206,15 @@ def rollback(settings: Settings) -> int:
     return history[-1]
 
 
+def _find(version: int, settings: Settings) -> None:
+    missing = NotFoundError(f"the registry has no version {version} of {settings.model_name}")
+    with _registry_errors(missing):
+        connect(settings).get_model_version(settings.model_name, str(version))
+
+
 def _exists(version: int, settings: Settings) -> bool:
     try:
-        with _registry_errors(NotFoundError("there is no such version")):
-            connect(settings).get_model_version(settings.model_name, str(version))
+        _find(version, settings)
     except NotFoundError:
         return False
     return True

@@ -75,7 +75,7 @@ class Tracer:
 def tracer_on_request() -> Tracer | None:
     """Give a tracer where an ``OTEL_*`` endpoint is set, with what the other ``OTEL_*`` variables say.
 
-    Without the packages (``pip install 'whyscore[otel]'``) it says so in the log and traces nothing.
+    Without the packages (the extra ``otel``) it says so in the log and traces nothing.
     """
     if not any(os.environ.get(name) for name in _ASKED):
         return None
@@ -85,7 +85,10 @@ def tracer_on_request() -> Tracer | None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        log.warning("traces are asked for, but their packages are not there: pip install 'whyscore[otel]'")
+        log.warning(
+            "traces are asked for, but their packages are not there; run in Whyscore's folder: "
+            "pip install -c constraints.txt '.[otel]'"
+        )
         return None
     name = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: "whyscore"}
     provider = TracerProvider(resource=Resource.create(name))

@@ -1,11 +1,14 @@
 """The public commands, end to end, on the tiny model."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from data.store import Store
 from data.tags import read_tags
+from data.webhook_outbox import Outbox
 from tests.figures import assert_same
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,6 +120,10 @@ def test_a_typo_is_one_sentence(whyscore, answers, trained_home, tmp_path, chang
         ("train", "nothing.jsonl", "--taxonomy", "nothing.yaml"),
         ("evaluate", "nothing.jsonl"),
         ("models", "promote", "7"),
+        ("models", "challenge", "7"),
+        ("models", "challenge"),
+        ("models", "challenge", "7", "--none"),
+        ("train", "a.jsonl", "--taxonomy", "t.yaml", "--from", "models:/reason-codes/1", "--epochs", "2"),
         ("models", "rollback"),
         ("models", "compare", "1", "2"),
         ("rank", "answers.csv", "--scale", "stars"),
@@ -144,6 +151,9 @@ def test_a_wrong_setting_is_named(whyscore, monkeypatch):
 
 def test_train_evaluate_compare_promote_and_roll_back(whyscore, files, tiny_encoder, monkeypatch, tmp_path):
     monkeypatch.setenv("WHYSCORE_MAX_TOKENS", "64")
+    store = Store.open(f"sqlite:///{tmp_path / 'home' / 'store.sqlite'}")
+    outbox = Outbox(store)
+    outbox.subscribe("https://example.com/hook", ["model.promoted"], "whsec_x", "", datetime.now(UTC))
     train = (
         "train",
         files / "annotations.jsonl",
@@ -157,11 +167,18 @@ def test_train_evaluate_compare_promote_and_roll_back(whyscore, files, tiny_enco
     assert code == 0
     assert first["model"] == "models:/reason-codes/1"
     assert first["champion"]
+    assert len(outbox.deliveries()[0]) == 1  # also a training tells of the champion that it made
     assert whyscore(*train, "--epochs", "1", "--seed", "1", "--no-promote")[0] == 0
     listed = json.loads(whyscore("models", "list", "--json")[1])
     assert [(v["version"], v["champion"]) for v in listed] == [(2, False), (1, True)]
+    assert json.loads(whyscore("models", "challenge", "2", "--json")[1]) == {"challenger": 2, "before": None}
+    assert "challenger" in whyscore("models", "list")[1]
+    assert "was 2" in whyscore("models", "challenge", "--none")[2]
+    assert not any(v["challenger"] for v in json.loads(whyscore("models", "list", "--json")[1]))
     assert "reason-codes/2" in whyscore("models", "promote", "2")[2]
     assert json.loads(whyscore("models", "rollback", "--json")[1]) == {"champion": 1, "before": 2}
+    assert len(outbox.deliveries()[0]) == 3
+    store.close()
     compared = json.loads(whyscore("models", "compare", "1", "2", "--json")[1])
     assert compared["f1"]["pair_micro_f1"]["a"] == first["evaluation"]["pair_micro_f1"]
     evaluated = json.loads(whyscore("evaluate", files / "annotations.jsonl", "--json")[1])

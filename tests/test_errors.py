@@ -25,7 +25,8 @@ def test_every_error_of_the_family_ends_a_command_and_a_request():
     for kind in (InputError, NotFoundError, ModelError):
         assert (kind.exit_code, 400 <= kind.status < 600) == (2, True)
     assert str(MissingExtraError("Training", "train")) == (
-        "Training needs packages that are not there; run: pip install 'whyscore[train]'"
+        "Training needs packages that are not there; run in Whyscore's folder: "
+        "pip install -c constraints.txt '.[train]'"
     )
 
 

@@ -14,6 +14,7 @@ from data.settings import Settings
 from model.registry import connect
 from model.versions import (
     RegisteredVersion,
+    challenge,
     current_champion,
     list_versions,
     promote,
@@ -23,6 +24,7 @@ from model.versions import (
 
 __all__ = [
     "RegisteredVersion",
+    "challenge",
     "current_champion",
     "environment",
     "list_versions",

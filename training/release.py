@@ -33,11 +33,12 @@ SEEN = "seen_texts.txt"
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a training came to."""
+    """What a training came to; `former` is the champion whose place the new version took."""
 
     registered: RegisteredVersion
     evaluation: Evaluation
     summary: dict[str, Any]
+    former: int | None = None
 
 
 def release(
@@ -90,10 +91,11 @@ def release(
         summary |= _engine_facts(engines)
         on_stage("Registering")
         registered = register_model(folder, settings, summary, _metrics(evaluation), evaluation.to_dict())
+    former = None
     if make_champion:
-        promote(registered.version, settings)
+        former = promote(registered.version, settings)
         registered = dataclasses.replace(registered, champion=True)
-    return TrainedModel(registered, evaluation, summary)
+    return TrainedModel(registered, evaluation, summary, former)
 
 
 def read_seen(folder: Path) -> set[str]:

@@ -84,7 +84,7 @@ def train(
     from whyscore.refit_commands import refit_options, run_refit
     from whyscore.training_commands import run_training
 
-    refit = refit_options(base, new_codes, head_only, reader, annotations, encoder)
+    refit = refit_options(base, new_codes, head_only, reader, annotations, encoder, epochs)
     if refit is not None:
         run_refit(refit, taxonomy, seed, promote, as_json, read_settings())
         return

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from data.errors import InputError
 from whyscore.options import AsJson, read_settings
 
 models = typer.Typer(
-    help="List, promote, roll back and compare the versions of the model.", no_args_is_help=True
+    help="List, promote, challenge, roll back and compare the versions of the model.", no_args_is_help=True
 )
 
 
@@ -27,6 +28,20 @@ def models_promote(version: Annotated[int, typer.Argument(min=1)], as_json: AsJs
     from whyscore.training_commands import run_promotion
 
     run_promotion(version, as_json, read_settings())
+
+
+@models.command("challenge")
+def models_challenge(
+    version: Annotated[int | None, typer.Argument(min=1)] = None,
+    none: Annotated[bool, typer.Option("--none", help="Let there be no challenger.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a version the challenger: servers compare it with the champion, and answer with the champion."""
+    from whyscore.training_commands import run_challenge
+
+    if (version is None) != none:
+        raise InputError("name the version that is to be the challenger, or say --none")
+    run_challenge(version, as_json, read_settings())
 
 
 @models.command("rollback")

@@ -17,7 +17,9 @@ ModelUri = Annotated[
 ]
 ScaleName = Annotated[
     str | None,
-    typer.Option("--scale", help="Of the scores: nps (0-10), csat5 (1-5) or ces7 (1-7); default nps."),
+    typer.Option(
+        "--scale", help="Of the scores: nps (0-10), csat5 (1-5) or ces7 (1-7); default WHYSCORE_SCALE."
+    ),
 ]
 Mapping = Annotated[
     list[str] | None, typer.Option("--map", help='FIELD="COLUMN", where the file names a field otherwise.')

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from data.errors import InputError
 from data.settings import Settings
 from whyscore.terminal import print_json, progress_bar, say
-from whyscore.training_commands import need_torch, show_training
+from whyscore.training_commands import end_training, need_torch
 
 if TYPE_CHECKING:
     from training.refit import RefitRegime
@@ -33,6 +33,7 @@ def refit_options(
     reader: bool,
     annotations: Path | None,
     encoder: str | None,
+    epochs: int | None,
 ) -> RefitOptions | None:
     """Give what ``train`` is to take further; None where it starts from an encoder.
 
@@ -51,6 +52,8 @@ def refit_options(
         return None
     if encoder is not None:
         raise InputError("--from keeps the model's own encoder; leave --encoder out")
+    if epochs is not None:
+        raise InputError("--from makes as many passes as it needs; leave --epochs out")
     if annotations is None:
         raise InputError("--from needs annotated comments")
     regime: RefitRegime | None = "new-codes" if new_codes else "head-only" if head_only else None
@@ -78,7 +81,7 @@ def run_refit(
             on_progress=tell,
             on_stage=lambda stage: None if as_json else say(f"{stage} ..."),
         )
-    show_training(trained, time.monotonic() - start, as_json, settings)
+    end_training(trained, time.monotonic() - start, as_json, settings)
 
 
 def run_starter(

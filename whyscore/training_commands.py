@@ -50,7 +50,7 @@ def run_training(
             )
     finally:
         part_ways()
-    show_training(trained, time.monotonic() - start, as_json, settings)
+    end_training(trained, time.monotonic() - start, as_json, settings)
 
 
 def need_torch() -> None:
@@ -61,8 +61,10 @@ def need_torch() -> None:
         raise MissingExtraError("training", "train") from error
 
 
-def show_training(trained: TrainedModel, seconds: float, as_json: bool, settings: Settings) -> None:
-    """Show what a new version reaches on its held-out part."""
+def end_training(trained: TrainedModel, seconds: float, as_json: bool, settings: Settings) -> None:
+    """Show what a new version reaches on its held-out part; tell subscribers if it is the champion now."""
+    if trained.registered.champion:
+        _tell_of_promotion(trained.registered.version, trained.former, settings)
     figures = trained.evaluation.to_dict()
     uri = f"models:/{settings.model_name}/{trained.registered.version}"
     if as_json:
@@ -147,6 +149,7 @@ def run_list(as_json: bool, settings: Settings) -> None:
                 {
                     "version": v.version,
                     "champion": v.champion,
+                    "challenger": v.challenger,
                     "created": _moment(v.created_ms),
                     "run_id": v.run_id,
                     "pair_micro_f1": v.metrics.get("pair_micro_f1"),
@@ -164,7 +167,7 @@ def run_list(as_json: bool, settings: Settings) -> None:
     rows = [
         [
             str(v.version),
-            "champion" if v.champion else "",
+            "champion" if v.champion else "challenger" if v.challenger else "",
             _moment(v.created_ms),
             _share(v.metrics.get("pair_micro_f1")),
             _share(v.metrics.get("pair_macro_f1")),
@@ -195,6 +198,20 @@ def run_promotion(version: int | None, as_json: bool, settings: Settings) -> Non
         print_json({"champion": version, "before": before})
         return
     say(f"The champion is {settings.model_name}/{version}" + (f" (was {before})." if before else "."))
+
+
+def run_challenge(version: int | None, as_json: bool, settings: Settings) -> None:
+    """Make a version the challenger; None lets there be none."""
+    from training.registration import challenge
+
+    before = challenge(version, settings)
+    if as_json:
+        print_json({"challenger": version, "before": before})
+        return
+    now = (
+        "There is no challenger" if version is None else f"The challenger is {settings.model_name}/{version}"
+    )
+    say(now + (f" (was {before})." if before else "."))
 
 
 def _tell_of_promotion(version: int, before: int | None, settings: Settings) -> None:
