@@ -10,6 +10,7 @@ from pathlib import Path
 from data.cells import tidy_name
 from data.errors import InputError
 
+_HEADER = "does the first row name the columns?"
 FIELDS = ("response_id", "score", "comment", "responded_at", "respondent_id", "weight")
 
 
@@ -47,6 +48,7 @@ def match_columns(
                 file=path,
                 row=1,
                 column=column,
+                unquoted=f"there is no such column as the mapping names for '{name}'; {_HEADER}",
             )
         if by_name[tidy_name(column)] in found.values():
             raise InputError("--map uses the column for two fields", file=path, column=column)
@@ -65,6 +67,7 @@ def match_columns(
                 file=path,
                 row=1,
                 column=name,
+                unquoted=f"there is no column '{name}'; {_HEADER}",
             )
     return found
 
@@ -92,6 +95,7 @@ def _column_of(
             file=path,
             row=1,
             column=name,
+            unquoted=f"two columns could be '{name}'",
         )
     return by_name[alike[0]] if alike else None
 

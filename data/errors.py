@@ -14,6 +14,9 @@ class WhyscoreError(Exception):
         What is wrong and, where it helps, what to do. Never holds the text of a comment.
     file, row, column
         Where it is wrong. Rows count as a spreadsheet shows them: the header is row 1.
+    unquoted
+        The message without a word of the file, where `message` or `column` repeats some: what a person at a
+        terminal needs to see may be somebody's comment, if the file has no header, and must not travel on.
     """
 
     exit_code = 1
@@ -29,9 +32,11 @@ class WhyscoreError(Exception):
         file: str | Path | None = None,
         row: int | None = None,
         column: str | None = None,
+        unquoted: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.unquoted = unquoted
         self.file = None if file is None else str(file)
         self.row = row
         self.column = column

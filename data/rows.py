@@ -55,7 +55,9 @@ def checked_header(path: Path, header: Sequence[Any]) -> list[str]:
         raise InputError("the first row is blank; it must name the columns", file=path, row=1)
     for name, times in Counter(names).items():
         if name and times > 1:
-            raise InputError("two columns have this name", file=path, row=1, column=name)
+            first, second = [place for place, one in enumerate(names, start=1) if one == name][:2]
+            unquoted = f"columns {first} and {second} have the same name"
+            raise InputError("two columns have this name", file=path, row=1, column=name, unquoted=unquoted)
     return names
 
 

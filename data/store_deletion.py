@@ -25,8 +25,6 @@ def delete_responses(connection: Connection, ids: Sequence[str], hooks: Sequence
     their follow-ups; of these the trail remains, which says what was done and holds no text.
     """
     version = connection.scalar(select(changes.c.version).with_for_update())
-    if connection.dialect.name == "sqlite":  # overwrite what is deleted, in place of only unlinking it
-        connection.exec_driver_sql("PRAGMA secure_delete = ON")
     gone = 0
     for part in _parts(ids):
         for hook in hooks:

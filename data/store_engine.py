@@ -171,6 +171,7 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
     connection.isolation_level = None  # sqlite3 must not begin transactions itself: `_begin_sqlite` does
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")  # what was acknowledged outlives a power cut
+    connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten, not only unlinked
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -179,10 +179,10 @@ def _add_middleware(app: FastAPI, settings: Settings, gate: Gate, store: Store) 
         compresslevel=5,
         exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, endpoints_stream.NDJSON),
     )
-    app.add_middleware(Guard, gate=gate, any_host=settings.allow_remote)
+    origins = parts_of(settings.cors_origins)
+    app.add_middleware(Guard, gate=gate, any_host=settings.allow_remote, origins=origins)
     app.add_middleware(HeaderLimit)
     app.add_middleware(UnexpectedErrors)
-    origins = parts_of(settings.cors_origins)
     if origins:
         app.add_middleware(
             CORSMiddleware,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -218,10 +218,14 @@ class Guard:
         Who decides.
     any_host
         Whether, while no key is needed, names of other machines are answered; see `LocalHosts`.
+    origins
+        Of other pages that may change things while no key is needed.
     """
 
-    def __init__(self, app: ASGIApp, gate: Gate, *, any_host: bool = False) -> None:
-        self.app, self.gate = app, gate
+    def __init__(
+        self, app: ASGIApp, gate: Gate, *, any_host: bool = False, origins: Collection[str] = ()
+    ) -> None:
+        self.app, self.gate, self._origins = app, gate, frozenset(origins)
         self.unguarded = app if any_host else LocalHosts(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -237,6 +241,8 @@ class Guard:
         free = access == "open" and scope["method"] in ("GET", "HEAD")
         try:
             key = await self.gate.admit(scope, access)
+            if key is None and access != "open":
+                self._refuse_strangers(scope)
             allowance = None if free else self.gate.take(scope, key)
         except Refusal as refusal:
             metrics.refused_request(_REASONS[refusal.status])
@@ -245,6 +251,17 @@ class Guard:
         scope.setdefault("state", {})["api_key"] = key
         app = self.app if self.gate.watch.needed else self.unguarded
         await app(scope, receive, _with_headers(send, allowance))
+
+    def _refuse_strangers(self, scope: Scope) -> None:
+        """Raise `Refusal` where another page has a browser change something, while nobody shows a key.
+
+        A browser asks nobody before it sends a POST without a body.
+        """
+        headers = Headers(scope=scope)
+        if scope["method"] in ("GET", "HEAD", "OPTIONS") or headers.get("origin") in self._origins:
+            return
+        if from_another_page(headers):
+            raise forbidden("a page of another origin may change nothing here; show a key")
 
 
 def forbidden(detail: str, scope: str | None = None) -> Refusal:
@@ -270,6 +287,14 @@ def is_own_page(headers: Headers) -> bool:
     if origin is not None:
         return urlsplit(origin).netloc == headers.get("host", "")
     return site is not None
+
+
+def from_another_page(headers: Headers) -> bool:
+    """Tell whether a browser says that a page of another origin sent a request; programs say nothing."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
 
 
 def address_of(scope: Scope) -> str:

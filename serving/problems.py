@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from data.cells import whole_text
+from data.columns import FIELDS
 from data.errors import InputError, WhyscoreError
 from serving.request_facts import request_id, route_of
 from serving.schemas import FieldProblem, Problem
@@ -142,6 +143,9 @@ def problem_of(error: WhyscoreError) -> Problem:
     """Give the problem of a foreseen error, with its place."""
     if error.status >= 500:
         return new_problem(error.status, error.title, error.message)
+    if error.unquoted is not None:
+        column = error.column if error.column in FIELDS else None
+        error = InputError(error.unquoted, file=error.file, row=error.row, column=column)
     place = {"file": error.file, "row": error.row, "column": error.column}
     return new_problem(error.status, error.title, _as_parameters(str(error)), **place)
 

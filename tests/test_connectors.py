@@ -125,6 +125,16 @@ def test_delighteds_events_may_come_in_any_order_and_twice(service):
     assert len(stored(service)) == 6
 
 
+@pytest.mark.parametrize("weight", ["heavy", "1.234,5", -1, 82.5])
+def test_a_property_that_is_called_weight_is_the_customers_and_no_survey_weight(service, weight):
+    event = events.delighted(key=f"w{weight}")
+    event["event_data"]["person_properties"] = {"weight": weight, "score": 9}
+    assert events.send(service, "delighted", event).status_code == 200
+    row = stored(service)[f"delighted:w{weight}"]
+    assert (row.score, row.weight) == (3, 1)
+    assert row.segments == {"segment_weight": str(weight), "segment_score": "9"}
+
+
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=8), st.booleans())
 def test_the_latest_version_stays_whatever_the_order(shared_events, counts, late):
     connectors, store = shared_events

@@ -1,4 +1,5 @@
 import io
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -93,6 +94,35 @@ def test_a_file_of_any_format_is_stored(client, media_type):
     assert answer.status_code == 200, answer.text
     assert (answer.json()["created"], answer.json()["tagged"], answer.json()["uncoded"]) == (3, 2, 1)
     assert store_of(client).segments() == {"region": ["North", "South"]}
+
+
+HEADERLESS = [
+    "r1,3,{0},ana\nr2,4,Billed,ben\n",
+    "{0},{0},r1\nr2,r3,r4\n",
+    "comment,r1,{0},ana\nBilled,4,x,ben\n",
+    "comments,Com-ments,{0}\nBilled,4,x\n",
+]
+
+
+@pytest.mark.parametrize("body", HEADERLESS)
+@pytest.mark.parametrize("columns", [{}, {"map": "comment=Billed me secretely"}])
+def test_a_file_without_a_header_is_refused_without_a_word_of_it(client, body, columns):
+    """Its first row is somebody's answer, which neither an answer nor a job may keep."""
+    content, headers = body.format(f"Billed {SECRET}"), {"content-type": "text/csv"}
+    key = headers | {"idempotency-key": body[:9] + str(len(columns))}
+    told = client.post("/v1/responses", content=content, headers=key, params=columns)
+    sent = client.post("/v1/jobs", content=content, headers=headers, params=columns)
+    for _ in range(200):
+        job = client.get(sent.headers["location"])
+        if job.json()["state"] not in ("queued", "running"):
+            break
+        time.sleep(0.05)
+    for answer in (told, job):
+        assert SECRET not in answer.text
+        assert "ana" not in answer.text
+    if told.status_code != 200:
+        assert problem(told, 422)["row"] == 1
+        assert job.json()["problem"]["row"] == 1
 
 
 def test_columns_and_dates_of_a_file_are_declared_in_the_query(client):

@@ -1,5 +1,6 @@
 import gzip
 import json
+import sqlite3
 import time
 from datetime import UTC, datetime
 
@@ -227,6 +228,26 @@ def test_what_is_erased_is_not_left_in_the_database_file(store, tmp_path):
     assert SECRET.encode() not in b"".join(
         file.read_bytes() for file in path.parent.iterdir() if file.is_file()
     )
+
+
+def test_it_is_overwritten_also_where_sqlite_only_unlinks_it(tmp_path, monkeypatch):
+    own = sqlite3.connect
+
+    def connect(*places, **named):
+        connection = own(*places, **named)
+        connection.execute("PRAGMA secure_delete = OFF")  # the default of most builds
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    home = tmp_path / "home"
+    with served(home) as client:
+        item = {"response_id": "r1", "comment": f"Billed {SECRET}", "respondent_id": "ana"}
+        client.post("/v1/responses", json={"responses": [item]})
+        label = {"response_id": "r1", "comment": item["comment"], "codes": []}
+        assert client.post("/v1/annotations", json={"annotations": [label]}).status_code == 200
+        client.patch("/v1/responses/r1", json={"comment": "Billed"})
+        client.delete("/v1/respondents/ana")
+    assert SECRET.encode() not in b"".join(f.read_bytes() for f in home.iterdir() if f.is_file())
 
 
 def test_without_a_place_for_the_key_nobody_is_erased(store):

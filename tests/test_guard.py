@@ -412,6 +412,29 @@ def test_pages_of_other_origins_are_not_let_in_unless_they_are_named(tmp_path):
         assert told.headers["access-control-allow-origin"] == "https://app.example.com"
 
 
+CHANGES = ("/v1/models/rollback", "/v1/models/1/promote", "/v1/webhook-deliveries/d/redelivery")
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_page_of_another_origin_changes_nothing_while_no_key_is_needed(tmp_path, path):
+    """A browser asks nobody before it sends a POST without a body."""
+    evil, named = {"Origin": "https://evil.example"}, {"Origin": "https://app.example.com"}
+    with served(tmp_path, cors_origins="https://app.example.com") as client:
+        for headers in (
+            evil,
+            evil | {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"Origin": "null"},
+            {"Origin": "http://localhost:3000"},
+        ):
+            problem(client.post(path, headers=headers), 403)
+        for headers in ({}, OWN, OWN | {"Sec-Fetch-Site": "same-origin"}, named):
+            assert client.post(path, headers=headers).status_code in (404, 409)
+        assert client.get("/v1/responses", headers=evil).status_code == 200  # which it cannot read
+        make_key(client, "admin")
+        problem(client.post(path, headers=evil), 401)
+
+
 @pytest.mark.parametrize(
     ("proxies", "sender", "scheme"),
     [(None, "10.0.0.1", None), ("10.0.0.0/8", "10.0.0.1", "https"), ("10.0.0.0/8", "192.0.2.1", None)],

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.cells import parse_time
+from data.columns import FIELDS
 from data.errors import InputError
 from data.source_versions import SourceVersion
 from serving.connectors.signatures import SignatureScheme
@@ -131,4 +132,6 @@ def segments_of(values: Mapping[str, Any], names: list[str] | None) -> dict[str,
     """Give named plain values as segments (all of them where None); what is blank or nested is left out."""
     chosen = values if names is None else {name: values.get(name) for name in names}
     plain = {name: value for name, value in chosen.items() if isinstance(value, str | int | float)}
-    return {name: str(v).lower() if isinstance(v, bool) else v for name, v in plain.items() if v != ""}
+    # A property called weight is a customer's, and no survey weight.
+    named = {f"segment_{name}" if name in FIELDS else name: value for name, value in plain.items()}
+    return {name: str(v).lower() if isinstance(v, bool) else v for name, v in named.items() if v != ""}
