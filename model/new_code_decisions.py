@@ -56,7 +56,12 @@ class NewCodeDecision:
 
 
 def decide_new_code(
-    out_of_fold: Floats, target: Floats, elsewhere: Floats, usual: Mapping[PointName, float]
+    out_of_fold: Floats,
+    target: Floats,
+    elsewhere: Floats,
+    usual: Mapping[PointName, float],
+    *,
+    presumed: bool = False,
 ) -> NewCodeDecision:
     """Choose calibration and thresholds of a code, and say what they are expected to give.
 
@@ -69,6 +74,9 @@ def decide_new_code(
         Logits of comments that nobody reviewed for the code, shape (n_others, n_polarities).
     usual
         Thresholds of the model's other codes at the points that it has.
+    presumed
+        Whether comments that nobody reviewed stand in for those without the code. What is learnt from them
+        says nothing of how many hold it: the usual share is taken.
     """
     positive: NDArray[np.bool_] = np.any(target, axis=1)
     count = int(positive.sum())
@@ -76,7 +84,7 @@ def decide_new_code(
     fitted = min(count / len(positive), 0.99)
     if len(elsewhere) >= LEAST_UNREVIEWED:
         others, reviewed = (expit(scale * part + shift).max(axis=1) for part in (elsewhere, out_of_fold))
-        share = _drawn(share_of_positives(others, reviewed, positive), count)
+        share = _drawn(share_of_positives(others, reviewed, positive), 0 if presumed else count)
         pool, weight = elsewhere, np.full(len(elsewhere), 1 / len(elsewhere))
     else:
         share = fitted if len(positive) >= MANY_REVIEWED else min(fitted, USUAL_SHARE)

@@ -20,7 +20,7 @@ from data.text import position
 from model.code_decisions import CodeDecisions
 from model.code_parameters import CodeParameters
 from model.network import ReasonCodeNetwork
-from model.new_code_decisions import NewCodeDecision, decide_new_code
+from model.new_code_decisions import LEAST_UNREVIEWED, NewCodeDecision, decide_new_code
 from model.operating_points import PointName
 from model.state_cache import CachedStates
 from model.tokens import length_batches
@@ -32,6 +32,11 @@ RIDGE = 0.03
 FOLDS = 5
 LEAST_POSITIVES = 2
 """Examples below which a code is read from its definition alone."""
+LEAST_NEGATIVES = 5
+"""Reviewed comments without the code below which some that nobody reviewed stand in for them."""
+LEAST_ALONE = 5
+"""Examples that it then takes: fewer teach no more than the definition."""
+_STAND_INS = 10  # at least, and as many as there are examples; more of them hold the code unseen
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +48,10 @@ class NewCodes:
     parameters
         Of each code: what the reader says, plus what was learnt.
     decisions
-        Calibration and thresholds of each; with too few examples those that it had unread.
+        Calibration and thresholds of each; with too little to learn from those that it had unread.
     out_of_fold
         Calibrated probabilities of comments by a fit without them, shape (n_comments, n_codes, n_polarities);
-        NaN where a code was unknown or has too few examples.
+        NaN where a code was unknown or has too little to learn from.
     """
 
     parameters: CodeParameters
@@ -103,16 +108,20 @@ def fit_new_codes(
     for code in range(len(bias)):
         reviewed = np.flatnonzero(known[:, code] > 0)
         target = present[reviewed, code].astype(np.float64)
-        positive: NDArray[np.bool_] = np.any(target, axis=1)
-        if int(positive.sum()) < LEAST_POSITIVES:
+        others = np.flatnonzero(known[:, code] == 0)
+        examples = int(np.any(target, axis=1).sum())
+        stand_ins = _stand_ins(examples, len(reviewed) - examples, others, comments)
+        if examples < LEAST_POSITIVES or stand_ins is None:
             continue
+        rows = np.concatenate([reviewed, stand_ins])
+        target = np.concatenate([target, np.zeros((len(stand_ins), target.shape[1]))])
         views = _Views(features[:, code], offsets[:, code])
-        folds = _folds([comments[int(row)] for row in reviewed], positive)
-        held = _held_out_logits(views.rows(reviewed), target, folds)
-        weight[code], bias[code] = _logistic(views.rows(reviewed), target)
-        elsewhere = _logits(views.rows(np.flatnonzero(known[:, code] == 0)), weight[code], bias[code])
-        found[code] = decide_new_code(held, target, elsewhere, usual)
-        out_of_fold[reviewed, code] = found[code].out_of_fold
+        folds = _folds([comments[int(row)] for row in rows], np.any(target, axis=1))
+        held = _held_out_logits(views.rows(rows), target, folds)
+        weight[code], bias[code] = _logistic(views.rows(rows), target)
+        elsewhere = _logits(views.rows(others), weight[code], bias[code])
+        found[code] = decide_new_code(held, target, elsewhere, usual, presumed=len(stand_ins) > 0)
+        out_of_fold[reviewed, code] = found[code].out_of_fold[: len(reviewed)]
     learnt = CodeParameters.of(head)
     parameters = CodeParameters(
         learnt.definition,
@@ -121,6 +130,21 @@ def fit_new_codes(
         learnt.bias + torch.from_numpy(bias).float(),
     )
     return NewCodes(parameters, unread.with_new_codes(found), out_of_fold)
+
+
+def _stand_ins(
+    examples: int, without: int, others: NDArray[np.intp], comments: Sequence[str]
+) -> NDArray[np.intp] | None:
+    """Give comments that stand in for reviewed ones without the code; None where nothing can be learnt.
+
+    By examples alone a fit calls everything the code: nothing tells it what the code is not.
+    """
+    if without >= LEAST_NEGATIVES:
+        return np.empty(0, np.intp)
+    if examples < LEAST_ALONE or len(others) < LEAST_UNREVIEWED:
+        return None
+    drawn = sorted(others.tolist(), key=lambda row: position(comments[row]))
+    return np.array(drawn[: max(_STAND_INS, examples) - without], np.intp)
 
 
 def _held_out_logits(views: _Views, target: Floats, folds: NDArray[np.intp]) -> Floats:

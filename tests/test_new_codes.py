@@ -121,6 +121,33 @@ def test_without_examples_the_definition_speaks(head, positives):
     assert np.isnan(found.out_of_fold).all()
 
 
+@pytest.mark.parametrize(("positives", "negatives", "older"), [(10, 0, 0), (10, 4, 199), (4, 0, 1000)])
+def test_examples_of_nothing_else_teach_less_than_the_definition(head, positives, negatives, older):
+    """By themselves they would make a fit call everything the code."""
+    states, present, comments = few(positives, negatives, 1)
+    others, more, texts = problem(older, 0.05, 2)
+    known = np.repeat([1.0, 0.0], [len(comments), older]).astype(np.float32)[:, None]
+    together = CachedStates(states.places + others.places)
+    found = fit(head, together, comments + texts, np.concatenate([present, 0 * more]), known)
+    assert found.decisions.thresholds == (UNREAD,)
+    assert not found.parameters.weight.any()
+    assert np.isnan(found.out_of_fold).all()
+
+
+@pytest.mark.parametrize(("positives", "negatives"), [(5, 0), (10, 0), (10, 3), (25, 0)])
+def test_older_comments_stand_in_where_only_comments_with_the_code_were_reviewed(head, positives, negatives):
+    states, present, comments = few(positives, negatives, 1)
+    others, more, texts = problem(600, 0.05, 2)
+    known = np.repeat([1.0, 0.0], [len(comments), 600]).astype(np.float32)[:, None]
+    together = CachedStates(states.places + others.places)
+    found = fit(head, together, comments + texts, np.concatenate([present, 0 * more]), known)
+    held, true, _ = problem(2000, 0.05, 3)
+    own = f1(read(found, head, held), found.decisions.thresholds, true)
+    assert own > f1(predict_head(head, held), [UNREAD], true) + 0.1
+    assert np.isfinite(found.out_of_fold[: len(comments)]).all()
+    assert np.isnan(found.out_of_fold[len(comments) :]).all()
+
+
 def test_beside_a_code_with_examples_one_without_stays_as_its_definition_has_it(head):
     states, present, comments = few(20, 60, 1)
     two = ReasonCodeNetwork(torch.nn.Identity(), WIDTH, 2)

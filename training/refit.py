@@ -194,7 +194,11 @@ def _cross_validated(
     figures = evaluate(picked, present, known * scored, base.new).codes
     examples = (present * known[..., None]).any(axis=2).sum(axis=0)
     reviewed = int(known.any(axis=1).sum())
-    told = [f"{code} {int(count)}" for code, count in zip(base.new, examples, strict=True)]
+    learnt: NDArray[np.bool_] = np.any(scored, axis=0)
+    told = [
+        f"{code} {int(count)}{'' if taught else ' (too little to learn from: by its definition)'}"
+        for code, count, taught in zip(base.new, examples, learnt, strict=True)
+    ]
     facts: dict[str, Any] = {"regime_reason": f"examples among {reviewed} reviewed: {', '.join(told)}"[:500]}
     scores = [score.f1 for score in figures.values() if score.f1 is not None]
     return facts | ({"cross_validated_code_f1": float(np.mean(scores))} if scores else {})
