@@ -87,24 +87,42 @@ def test_who_read_an_old_version_changes_nothing(client):
     problem(put(client, path="/v1/responses/new", item={}, headers={"if-match": "*"}), 412)
 
 
-def test_two_changes_at_once_are_both_made(client, monkeypatch):
-    """Between reading and writing somebody else writes: the change is made to what is there then."""
+@pytest.fixture
+def meddling(monkeypatch):
+    """Give a function after which somebody else writes a score, once, before the next writing."""
+    due = []
+
+    def before(name):
+        real = getattr(Store, name)
+
+        def meddled(self, *given, **more):
+            if due:
+                upsert(self, [tagged("a/b c", due.pop(), "Billed twice", segments={"region": "South"})])
+            return real(self, *given, **more)
+
+        monkeypatch.setattr(Store, name, meddled)
+
+    upsert = Store.upsert
+    before("upsert")
+    before("delete")
+    return due.append
+
+
+def test_two_changes_at_once_are_both_made(client, meddling):
+    """The change is made to what is there then."""
     put(client)
-    store = store_of(client)
-    upsert, meddled = Store.upsert, []
-
-    def meddle(self, rows, **more):
-        if not meddled:
-            meddled.append(1)
-            upsert(self, [tagged("a/b c", 8, "Billed twice", segments={"region": "South"})])
-        return upsert(self, rows, **more)
-
-    monkeypatch.setattr(Store, "upsert", meddle)
+    meddling(8)
     changed = client.patch(PATH, json={"channel": "web"}).json()
     assert (changed["score"], changed["region"], changed["channel"]) == (8, "South", "web")
-    meddled.clear()
-    problem(put(client), 409)
-    assert store.get("a/b c").response.segments == {"region": "South"}
+
+
+def test_of_two_who_replace_at_once_the_last_wins_unless_it_names_what_it_has_read(client, meddling):
+    tag = put(client).headers["etag"]
+    meddling(8)
+    problem(put(client, headers={"if-match": tag}), 409)
+    assert client.get(PATH).json()["score"] == 8
+    meddling(9)
+    assert put(client).json()["score"] == 3  # such as a retry of one whose first try was late
 
 
 def test_a_respondent_is_erased_and_stays_so(client, tmp_path):
