@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -149,9 +150,8 @@ def delete_response(state: State, response_id: ResponseId, if_match: IfMatch = N
 
     Nothing keeps it from being stored again; `DELETE /v1/respondents` does.
     """
-    if if_match is not None:
-        require_match(if_match, state.store.get(response_id))
-    if not state.store.delete(response_id):
+    check = None if if_match is None else partial(require_match, if_match)
+    if not state.store.delete(response_id, check):
         raise NotFoundError("there is no such response")
 
 

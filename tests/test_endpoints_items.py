@@ -125,6 +125,19 @@ def test_of_two_who_replace_at_once_the_last_wins_unless_it_names_what_it_has_re
     assert put(client).json()["score"] == 3  # such as a retry of one whose first try was late
 
 
+def test_what_somebody_else_has_just_changed_is_not_deleted(client, meddling):
+    tag = put(client).headers["etag"]
+    meddling(8)
+    problem(client.delete(PATH, headers={"if-match": tag}), 412)
+    tag = client.get(PATH).headers["etag"]
+    assert client.get(PATH).json()["score"] == 8
+    assert client.delete(PATH, headers={"if-match": tag}).status_code == 204
+    problem(client.delete(PATH, headers={"if-match": tag}), 412)
+    put(client)
+    meddling(9)
+    assert client.delete(PATH).status_code == 204
+
+
 def test_a_respondent_is_erased_and_stays_so(client, tmp_path):
     items = [
         ITEM,
