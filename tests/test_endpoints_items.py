@@ -169,6 +169,13 @@ def test_a_respondent_is_erased_and_stays_so(client, tmp_path):
     assert b"lovely" not in held
 
 
+@pytest.mark.parametrize("name", ["ana%20", "%09ana", "%E2%80%8Bana%C2%A0"])
+def test_blanks_around_a_respondents_id_are_none_as_in_what_is_stored(client, name):
+    put(client, {**ITEM, "respondent_id": "ana "})
+    assert client.delete(f"/v1/respondents/{name}").json()["responses"] == 1
+    assert problem(put(client), 409)["type"].endswith("respondent-was-erased")
+
+
 def test_the_key_of_those_erased_lies_apart_and_is_missed(client, tmp_path):
     url = client.app.state.service.settings.store
     client.delete("/v1/respondents/ana")
@@ -186,7 +193,7 @@ def test_the_key_of_those_erased_lies_apart_and_is_missed(client, tmp_path):
         )
 
 
-@pytest.mark.parametrize("name", ["%20", "x" * 600])
+@pytest.mark.parametrize("name", ["%20", "%E2%80%8B", "x" * 600])
 def test_a_respondent_without_a_name_is_nobody(client, name):
     problem(client.delete(f"/v1/respondents/{name}"), 422)
 
