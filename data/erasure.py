@@ -55,7 +55,7 @@ def erase_respondent(
     Parameters
     ----------
     respondent_id
-        As in the responses, or as it came where it was masked.
+        As in the responses, or as it came where it was masked; blanks around it are none of it.
     store
         Where the responses are.
     home
@@ -72,7 +72,8 @@ def erase_respondent(
     StoreError
         If the store cannot be used.
     """
-    if not respondent_id.strip():
+    person = parse_text(respondent_id)  # as it is read when a response comes
+    if person is None:
         raise InputError("the id of a respondent is not blank", column="respondent_id")
     labelled = labelled_audits(Path(home))
     known = {path.resolve() for path in labelled}
@@ -80,11 +81,11 @@ def erase_respondent(
     for path in (*files, *labelled):
         _check(path)
     # The pseudonym too, whether or not the store masks: it may have done so once, or begin to.
-    people = tuple(dict.fromkeys((respondent_id, store.pseudonyms.of(respondent_id))))
+    people = tuple(dict.fromkeys((person, store.pseudonyms.of(person))))
     with store.writing() as connection:
-        for person in people:
-            store.tombstones.add(connection, person)
-        responses = [row for person in people for row in responses_of(connection, person)]
+        for name in people:
+            store.tombstones.add(connection, name)
+        responses = [row for name in people for row in responses_of(connection, name)]
     names = frozenset(row.response_id for row in responses)
     names |= {comment_id(row.comment) for row in responses if row.comment}
     file_rows = sum(_erase_lines(path, names) for path in files)

@@ -134,11 +134,11 @@ class JobBoard:
         last = found[limit - 1]
         return found[:limit], cursor_of(_CURSOR, last.created_at.isoformat(), last.job_id)
 
-    def spools(self) -> frozenset[str]:
-        """Give the files of all jobs that have not ended."""
+    def spools(self) -> dict[str, bool]:
+        """Give the files of all jobs, and of each whether its job has ended."""
         with self._store.reading() as connection:
-            query = select(jobs.c.spool).where(jobs.c.state.not_in(FINISHED))
-            return frozenset(connection.scalars(query))
+            rows = connection.execute(select(jobs.c.spool, jobs.c.state))
+            return {row.spool: row.state in FINISHED for row in rows}
 
     def cancel(self, job_id: str) -> Job:
         """Ask for the end of a job; one that nobody has begun ends at once.

@@ -215,9 +215,22 @@ class Store:
         with self.reading() as connection:
             return by_ids(connection, [response_id]).get(response_id)
 
-    def delete(self, response_id: str) -> bool:
-        """Delete a response, its tags and its annotations; tell whether there was one."""
+    def delete(
+        self, response_id: str, check: Callable[[TaggedResponse | None], object] | None = None
+    ) -> bool:
+        """Delete a response, its tags and its annotations; tell whether there was one.
+
+        Parameters
+        ----------
+        response_id
+            Which.
+        check
+            Takes what the store holds at that moment, as `get` gives it; what it raises keeps it there.
+        """
         with self.writing() as connection:
+            if check is not None:
+                connection.scalar(select(changes.c.version).with_for_update())  # writers take turns
+                check(by_ids(connection, [response_id]).get(response_id))
             return delete_responses(connection, [response_id], self.delete_hooks) > 0
 
     def allowed(self, rows: Sequence[Response]) -> list[Response]:

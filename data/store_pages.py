@@ -113,7 +113,7 @@ def sort_keys(order: Order) -> list[ColumnElement[Any]]:
 def cursor_after(order: Order, score: float | None, moment: datetime, response_id: str) -> str:
     """Give the cursor of the page that begins after a response."""
     rank = [score] if order == "lowest_score" else []
-    position = json.dumps([order, *rank, moment.isoformat(), response_id])
+    position = json.dumps([order, *rank, moment.isoformat(), response_id], ensure_ascii=False)
     return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
 
 

@@ -297,18 +297,25 @@ class Outbox:
         done = {"state": "delivered", "attempts": parcel.attempts + 1, "delivered_at": now}
         return self._settle(parcel, done | {"last_status": status, "last_error": None})
 
-    def failed(self, parcel: Parcel, status: int | None, error: str, now: datetime) -> bool:
-        """Note that a try failed: it waits, or is dead; False where the lease had gone to somebody else.
+    def failed(self, parcel: Parcel, status: int | None, error: str, now: datetime) -> datetime | None:
+        """Note that a try failed: it waits, or is dead.
 
         A status of 410 (gone) ends the subscription, as the Standard Webhooks specification has it.
+
+        Returns
+        -------
+        datetime or None
+            When such a delivery is tried again, also where this one is dead: sooner the address most likely
+            fails again. None where the lease had gone to somebody else.
         """
         attempts = parcel.attempts + 1
+        again = now + delay_after(attempts, self._dice)
         values: dict[str, Any] = {"attempts": attempts, "last_status": status, "last_error": error}
         if status == 410 or attempts >= self.max_attempts:
             values["state"] = "dead"
         else:
-            values["due_at"] = now + delay_after(attempts, self._dice)
-        return self._settle(parcel, values, gone=status == 410)
+            values["due_at"] = again
+        return again if self._settle(parcel, values, gone=status == 410) else None
 
     def _settle(self, parcel: Parcel, values: dict[str, Any], *, gone: bool = False) -> bool:
         mine = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -84,13 +86,16 @@ def replace_response(
 ) -> dict[str, Any]:
     """Tag a response and store it, instead of the one of its id where there is one.
 
-    A comment that the same model has read before, word for word, is not read again.
+    A comment that the same model has read before, word for word, is not read again. Of two who replace it
+    at once the last one's stays, unless ``If-Match`` says what it is to be instead of.
     """
     upload.require([JSON])
     item = upload.read(ResponseIn)
-    before = state.store.get(response_id)
-    require_match(if_match, before)
-    row = _written(state, _parsed(state, item, response_id), before)
+    instead_of = None
+    if if_match is not None:
+        instead_of = {response_id: state.store.get(response_id)}
+        require_match(if_match, instead_of[response_id])
+    row = _written(state, _parsed(state, item, response_id), instead_of)
     reply.headers["ETag"] = tag_of(row)
     return row.to_record()
 
@@ -123,7 +128,7 @@ def change_response(
         merged = {k: v for k, v in (before.response.to_record() | patch).items() if v is not None}
         item = validated(ResponseIn, merged)
         try:
-            row = _written(state, _parsed(state, item, response_id), before)
+            row = _written(state, _parsed(state, item, response_id), {response_id: before})
             break
         except ChangedError:
             if number == _TRIES - 1:
@@ -145,9 +150,8 @@ def delete_response(state: State, response_id: ResponseId, if_match: IfMatch = N
 
     Nothing keeps it from being stored again; `DELETE /v1/respondents` does.
     """
-    if if_match is not None:
-        require_match(if_match, state.store.get(response_id))
-    if not state.store.delete(response_id):
+    check = None if if_match is None else partial(require_match, if_match)
+    if not state.store.delete(response_id, check):
         raise NotFoundError("there is no such response")
 
 
@@ -183,8 +187,10 @@ def _parsed(state: ServiceState, item: ResponseIn, response_id: str) -> Response
     return parsed
 
 
-def _written(state: ServiceState, response: Response, before: TaggedResponse | None) -> TaggedResponse:
-    """Tag a response, unless its model has read the comment, and store it; raises `ChangedError`."""
+def _written(
+    state: ServiceState, response: Response, instead_of: Mapping[str, TaggedResponse | None] | None
+) -> TaggedResponse:
+    """Tag a response, unless its model has read the comment, and store it as `Store.upsert` does."""
     tagger, name = state.tagger, response.response_id
     if state.store.mask:  # before the model reads it, and before it is compared with what is stored
         response = mask_response(response, state.store.mask, state.store.pseudonyms.of).response
@@ -192,6 +198,6 @@ def _written(state: ServiceState, response: Response, before: TaggedResponse | N
         raise ErasedError("the respondent was erased, and nothing of theirs is stored")
     known = state.store.tagged_before([response], model=tagger.name, taxonomy_version=tagger.taxonomy.version)
     row = known[name] if name in known else tagger.tag([response])[0]
-    if state.store.upsert([row], instead_of={name: before}).erased:
+    if state.store.upsert([row], instead_of=instead_of).erased:
         raise ErasedError("the respondent was erased, and nothing of theirs is stored")
     return _found(state, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -250,22 +251,28 @@ def default_rules(scale: Scale) -> FollowUpRules:
     """Give the rules that hold without a file.
 
     Detractors (NPS 0-6) go to a manager within 4 working hours; comments of passives (7-8; on a scale
-    without passives, of everyone else) are captured for training; promoters (9-10) are thanked.
+    without passives, of everyone else) are captured for training; promoters (9-10) are thanked. A score
+    between whole ones is of the class that `Scale.loss` puts it in.
     """
     worst, middle = scale.detractor_max, scale.passive_max
-    captured = (worst + 1, middle if middle > worst else scale.high)
+    captured = (worst + 1, _below(middle + 1) if middle > worst else scale.high)
     rules = (
         Rule(
             name="detractors",
             kind="contact",
             owner="manager",
             within="4 hours",
-            when=When(score=(scale.low, worst)),
+            when=When(score=(scale.low, _below(worst + 1))),
         ),
         Rule(name="passives", kind="label", owner="training", when=When(score=captured, comment=True)),
         Rule(name="promoters", kind="thank", when=When(score=(middle + 1, scale.high))),
     )
     return FollowUpRules(rules, Calendar().business_hours(), timedelta(days=14))
+
+
+def _below(bound: float) -> float:
+    """Give the greatest number below a bound: what a pair of bounds names is included."""
+    return math.nextafter(bound, -math.inf)
 
 
 def _within(value: float | None, bounds: tuple[float | int | None, float | int | None] | None) -> bool:

@@ -15,6 +15,7 @@ from typing import IO, Any, Literal
 
 from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -91,6 +92,10 @@ class IdempotencyKeys:
             await http_problem(error)(scope, receive, send)
         except WhyscoreError as error:  # the store cannot be reached
             await problem_response(problem_of(error))(scope, receive, send)
+        except OSError as error:  # the disk for the body is full; whatever else it is, it is raised again
+            refuse = scope["app"].exception_handlers[OSError]
+            refusal: Response = await refuse(Request(scope), error)
+            await refusal(scope, receive, send)
 
     async def _answer(
         self, key_hash: str, fingerprint: str, body: IO[bytes], scope: Scope, receive: Receive, send: Send

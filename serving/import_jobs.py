@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import threading
 import time
@@ -28,6 +29,9 @@ POLL_SECONDS = 2.0
 
 RETRY_SECONDS = 10.0
 """How long a job waits where there is no model, or the store is gone."""
+
+SWEEP_SECONDS = 3600.0
+"""How often the folder is looked through for files that nobody needs."""
 
 _ABANDONED_SECONDS = 24 * 3600
 
@@ -109,8 +113,11 @@ class ImportWorker:
         return True
 
     def _work(self) -> None:
-        self._sweep()
+        swept = -math.inf
         while not self._stopping.is_set():
+            if time.monotonic() - swept > SWEEP_SECONDS:
+                swept = time.monotonic()
+                self._sweep()
             self._woken.clear()
             try:
                 busy = self.run_one()
@@ -205,11 +212,15 @@ class ImportWorker:
             thread.join()
 
     def _sweep(self) -> None:
-        """Delete files that no job waits for: of uploads and of workers that were killed."""
+        """Delete files that no job waits for: of uploads and of workers that were killed.
+
+        A file that no job names may be an upload that is under way, until it is old.
+        """
         try:
-            held = self.board.spools()
+            ended = self.board.spools()
+            old = time.time() - _ABANDONED_SECONDS
             for path in self._folder.glob("*.spool.*"):
-                if path.name not in held and time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                if ended[path.name] if path.name in ended else path.stat().st_mtime < old:
                     path.unlink(missing_ok=True)
         except (WhyscoreError, OSError) as error:
             log.error("jobs: %s", type(error).__name__)

@@ -7,8 +7,13 @@ from typing import Annotated
 from fastapi import Query, Request
 from starlette.responses import Response
 
+_MAX_CURSOR = 16 * 2**10
+"""Above that of any two ids of 512 characters, and within what an address may hold."""
+
 Limit = Annotated[int, Query(ge=1, le=500, description="Items on a page.")]
-Cursor = Annotated[str | None, Query(max_length=4096, description="The `next_cursor` of the page before.")]
+Cursor = Annotated[
+    str | None, Query(max_length=_MAX_CURSOR, description="The `next_cursor` of the page before.")
+]
 
 
 def next_page(request: Request, reply: Response, cursor: str | None) -> dict[str, str | None]:

@@ -1,14 +1,15 @@
 """The thread that delivers webhooks and notices deadlines; any number of processes may have one.
 
 Subscriptions do not wait for each other. A small pool of threads serves several side by side, each of them
-one delivery after another; whoever was served longest ago comes first.
+one delivery after another; whoever was served longest ago comes first. One whose address fails is left alone
+until the message that failed is due again: the others that wait for it would most likely fail too.
 """
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from serving.customer_loop import CustomerLoop
 from serving.turning_thread import TurningThread
@@ -25,6 +26,9 @@ TURN_SECONDS = 2.0
 
 LEASE = timedelta(seconds=4 * TIMEOUT_SECONDS * BATCH)
 """Longer than a batch can take; what a killed process held is sent again after it."""
+
+LONGEST_REST = timedelta(minutes=5)
+"""How long a failure holds up other messages at most: a receiver may refuse one message alone, for hours."""
 
 KEEP = timedelta(days=30)
 """How long messages that arrived are kept."""
@@ -46,8 +50,9 @@ class WebhookWorker(TurningThread):
         self._loop, self._courier = loop, courier
         self._pruned = loop.now()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="whyscore-webhooks")
-        self._under_way: dict[str, Future[int]] = {}
+        self._under_way: dict[str, Future[tuple[int, datetime | None]]] = {}
         self._served: dict[str, None] = {}  # subscriptions, the last to be served last
+        self._resting: dict[str, datetime] = {}  # subscriptions that failed, and until when
 
     def turn(self) -> int:
         """Do what is due now; give how many deliveries were tried.
@@ -61,10 +66,16 @@ class WebhookWorker(TurningThread):
         if now - self._pruned > timedelta(hours=1):
             self._pruned = now
             loop.outbox.prune(now - KEEP)
-        self._start(loop.outbox.waiting(now))
+        self._resting = {name: until for name, until in self._resting.items() if until > now}
+        self._start([name for name in loop.outbox.waiting(now) if name not in self._resting])
         wait(self._under_way.values(), TURN_SECONDS, FIRST_COMPLETED)
-        done = [name for name, serving in self._under_way.items() if serving.done()]
-        return sum(serving.result() for serving in [self._under_way.pop(name) for name in done])
+        total = 0
+        for name in [name for name, serving in self._under_way.items() if serving.done()]:
+            tried, until = self._under_way.pop(name).result()
+            total += tried
+            if until is not None:
+                self._resting[name] = until
+        return total
 
     def _start(self, waiting: list[str]) -> None:
         """Serve the subscriptions that wait, as far as there are threads; first those that had none yet."""
@@ -76,9 +87,12 @@ class WebhookWorker(TurningThread):
             self._served[name] = None
             self._under_way[name] = self._pool.submit(self._serve, name)
 
-    def _serve(self, subscription_id: str) -> int:
-        """Make some deliveries of a subscription, until one fails or they take long; give how many."""
-        loop, tried, enough = self._loop, 0, False
+    def _serve(self, subscription_id: str) -> tuple[int, datetime | None]:
+        """Make some deliveries of a subscription, until one fails or they take long.
+
+        It gives how many and, after a failure, until when the subscription is left alone.
+        """
+        loop, tried, enough, until = self._loop, 0, False, None
         end = time.monotonic() + DEADLINE_SECONDS
         parcels = loop.outbox.take(loop.now(), LEASE, BATCH, subscription_id)
         for parcel in parcels:
@@ -89,10 +103,12 @@ class WebhookWorker(TurningThread):
             if failure is None and status is not None:
                 loop.outbox.arrived(parcel, status, loop.now())
             else:
-                loop.outbox.failed(parcel, status, failure or "", loop.now())
+                now = loop.now()
+                due = loop.outbox.failed(parcel, status, failure or "", now)
+                until = None if due is None else min(due, now + LONGEST_REST)
                 enough = True
         loop.outbox.give_back(parcels[tried:])
-        return tried
+        return tried, until
 
     def let_go(self) -> None:
         """End after the deliveries that are under way, and close the courier's connections."""

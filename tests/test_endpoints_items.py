@@ -87,24 +87,55 @@ def test_who_read_an_old_version_changes_nothing(client):
     problem(put(client, path="/v1/responses/new", item={}, headers={"if-match": "*"}), 412)
 
 
-def test_two_changes_at_once_are_both_made(client, monkeypatch):
-    """Between reading and writing somebody else writes: the change is made to what is there then."""
+@pytest.fixture
+def meddling(monkeypatch):
+    """Give a function after which somebody else writes a score, once, before the next writing."""
+    due = []
+
+    def before(name):
+        real = getattr(Store, name)
+
+        def meddled(self, *given, **more):
+            if due:
+                upsert(self, [tagged("a/b c", due.pop(), "Billed twice", segments={"region": "South"})])
+            return real(self, *given, **more)
+
+        monkeypatch.setattr(Store, name, meddled)
+
+    upsert = Store.upsert
+    before("upsert")
+    before("delete")
+    return due.append
+
+
+def test_two_changes_at_once_are_both_made(client, meddling):
+    """The change is made to what is there then."""
     put(client)
-    store = store_of(client)
-    upsert, meddled = Store.upsert, []
-
-    def meddle(self, rows, **more):
-        if not meddled:
-            meddled.append(1)
-            upsert(self, [tagged("a/b c", 8, "Billed twice", segments={"region": "South"})])
-        return upsert(self, rows, **more)
-
-    monkeypatch.setattr(Store, "upsert", meddle)
+    meddling(8)
     changed = client.patch(PATH, json={"channel": "web"}).json()
     assert (changed["score"], changed["region"], changed["channel"]) == (8, "South", "web")
-    meddled.clear()
-    problem(put(client), 409)
-    assert store.get("a/b c").response.segments == {"region": "South"}
+
+
+def test_of_two_who_replace_at_once_the_last_wins_unless_it_names_what_it_has_read(client, meddling):
+    tag = put(client).headers["etag"]
+    meddling(8)
+    problem(put(client, headers={"if-match": tag}), 409)
+    assert client.get(PATH).json()["score"] == 8
+    meddling(9)
+    assert put(client).json()["score"] == 3  # such as a retry of one whose first try was late
+
+
+def test_what_somebody_else_has_just_changed_is_not_deleted(client, meddling):
+    tag = put(client).headers["etag"]
+    meddling(8)
+    problem(client.delete(PATH, headers={"if-match": tag}), 412)
+    tag = client.get(PATH).headers["etag"]
+    assert client.get(PATH).json()["score"] == 8
+    assert client.delete(PATH, headers={"if-match": tag}).status_code == 204
+    problem(client.delete(PATH, headers={"if-match": tag}), 412)
+    put(client)
+    meddling(9)
+    assert client.delete(PATH).status_code == 204
 
 
 def test_a_respondent_is_erased_and_stays_so(client, tmp_path):
@@ -138,6 +169,13 @@ def test_a_respondent_is_erased_and_stays_so(client, tmp_path):
     assert b"lovely" not in held
 
 
+@pytest.mark.parametrize("name", ["ana%20", "%09ana", "%E2%80%8Bana%C2%A0"])
+def test_blanks_around_a_respondents_id_are_none_as_in_what_is_stored(client, name):
+    put(client, {**ITEM, "respondent_id": "ana "})
+    assert client.delete(f"/v1/respondents/{name}").json()["responses"] == 1
+    assert problem(put(client), 409)["type"].endswith("respondent-was-erased")
+
+
 def test_the_key_of_those_erased_lies_apart_and_is_missed(client, tmp_path):
     url = client.app.state.service.settings.store
     client.delete("/v1/respondents/ana")
@@ -155,7 +193,7 @@ def test_the_key_of_those_erased_lies_apart_and_is_missed(client, tmp_path):
         )
 
 
-@pytest.mark.parametrize("name", ["%20", "x" * 600])
+@pytest.mark.parametrize("name", ["%20", "%E2%80%8B", "x" * 600])
 def test_a_respondent_without_a_name_is_nobody(client, name):
     problem(client.delete(f"/v1/respondents/{name}"), 422)
 

@@ -1,4 +1,5 @@
 import io
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from data.scale import NPS
 from data.service_schema import jobs
 from data.settings import Settings
 from data.store import Store, StoreError
+from serving import import_jobs
 from serving.api import create_app
 from serving.import_jobs import ImportWorker
 from serving.ingest import CHUNK
@@ -293,6 +295,50 @@ def test_a_process_that_ends_puts_its_job_back(tmp_path):
             CHUNK,
             CHUNK,
         )
+
+
+@contextmanager
+def at_work(worker):
+    """Let a worker work, until the block ends."""
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.stop(60)
+
+
+def until(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        threading.Event().wait(0.02)
+
+
+@pytest.mark.parametrize("state", ["done", "failed", "cancelled"])
+def test_what_a_killed_worker_left_of_an_ended_job_goes_at_the_next_start(service, state):
+    worker = worker_of(service)
+    for _ in range(2):
+        put_up(service)
+    ended, held = worker.board.claim("killed", worker.place), worker.board.claim("another", worker.place)
+    worker.board.end(ended, state)  # and killed before the file was deleted
+    for path in (new := worker.folder / "new.spool.csv", old := worker.folder / "old.spool.csv"):
+        path.write_text("comment\n")  # and their uploads have no job yet, or were killed
+    os.utime(old, (time.time() - 48 * 3600,) * 2)
+    with at_work(worker):
+        until(lambda: len(spooled(service)) == 2)
+    assert {path.name for path in spooled(service)} == {held.spool, new.name}
+
+
+def test_a_worker_looks_again_for_what_others_left(service, monkeypatch):
+    monkeypatch.setattr(import_jobs, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(import_jobs, "POLL_SECONDS", 0.02)
+    old = worker_of(service).folder / "old.spool.csv"
+    with at_work(worker_of(service)):
+        put_up(service)
+        until(lambda: not spooled(service))
+        old.write_text("comment\n")
+        os.utime(old, (time.time() - 48 * 3600,) * 2)
+        until(lambda: not old.exists())
 
 
 def test_a_running_service_does_its_jobs_by_itself(client):

@@ -18,6 +18,26 @@ def test_the_comments_behind_a_cause(filled):
     assert all(row == by_id[row["response_id"]] for row in answer.json()["responses"])
 
 
+@pytest.mark.parametrize("letter", ["\u8a9e", "\U0001f600", '"', "\x01"])
+@pytest.mark.parametrize("order", ["newest", "lowest_score"])
+def test_a_page_that_ends_on_the_longest_id_has_one_after_it(client, letter, order):
+    longest = letter * 512
+    items = [{"response_id": name, "score": 3.25, "comment": "Billed"} for name in ("r0", longest)]
+    moment = {"responded_at": "2026-04-01T00:00:00.123456Z"}
+    client.post("/v1/responses", json={"responses": [item | moment for item in items]}).raise_for_status()
+    labels = [
+        {"response_id": longest, "comment": "Billed", "codes": [], "annotator": who} for who in (longest, "z")
+    ]
+    client.post("/v1/annotations", json={"annotations": labels}).raise_for_status()
+    for what in (f"/v1/responses?order={order}&limit=1", "/v1/annotations?limit=1"):
+        address, pages = what, 0
+        while address:
+            answer = client.get(address)
+            assert answer.status_code == 200, answer.text
+            address, pages = answer.json()["next"], pages + 1
+        assert pages == 2
+
+
 def test_pages_follow_each_other_by_cursor(filled):
     found, cursor = [], None
     while True:

@@ -1,9 +1,10 @@
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from data.errors import InputError
-from data.scale import CSAT5, NPS
+from data.scale import CES7, CSAT5, NPS
 from serving.follow_up_rules import default_rules, read_rules
 from tests.stubs import tagged
 
@@ -64,6 +65,27 @@ def test_a_detractor_is_due_within_four_working_hours():
 @pytest.mark.parametrize(("score", "kind"), [(3, "contact"), (4, "label"), (5, "label")])
 def test_a_scale_without_passives_labels_the_rest(score, kind):
     assert kind in openings(default_rules(CSAT5), tagged("r1", score))
+
+
+@pytest.mark.parametrize(
+    ("scale", "asked"),
+    [
+        (NPS, {2: {"contact"}, 1: {"label"}, 0: {"thank"}}),
+        (CSAT5, {1: {"contact"}, 0: {"label", "thank"}}),
+        (CES7, {1: {"contact"}, 0: {"label", "thank"}}),
+    ],
+)
+def test_the_default_rules_class_every_score_as_the_metric_does(scale, asked):
+    whole = np.arange(scale.low, scale.high + 1.0)
+    scores = np.unique([*whole, *np.nextafter(whole[1:], 0), *(whole[:-1] + 0.5), *(whole[:-1] + 1e-9)])
+    for score, loss in zip(scores, scale.loss(scores), strict=True):
+        found = openings(default_rules(scale), tagged("r1", float(score), "Billed"))
+        assert set(found) == asked[loss], score
+
+
+def test_the_bounds_of_a_file_are_what_they_say(write):
+    found = rules(write, "rules: [{name: low, kind: contact, when: {score: [0, 6]}}]")
+    assert [bool(openings(found, tagged("r1", score))) for score in (6, 6.5)] == [True, False]
 
 
 @pytest.mark.parametrize(

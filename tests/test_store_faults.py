@@ -3,6 +3,7 @@
 import errno
 import gc
 import socket
+import tempfile
 import threading
 from contextlib import closing, contextmanager
 
@@ -81,6 +82,28 @@ def test_a_full_temporary_disk_is_507(client, monkeypatch):
         patch.setattr(uploads, "Path", FullPath)
         problem(upload(client, "r1"), 507)
     assert upload(client, "r1").status_code == 200
+
+
+def large_job(client):
+    """Send more than is kept in memory, with a key."""
+    headers = {"Idempotency-Key": "k", "content-type": "text/csv"}
+    return client.post("/v1/jobs", content="comment\nBilled".ljust(3 * 2**19), headers=headers)
+
+
+def test_a_full_temporary_disk_is_507_with_an_idempotency_key_as_without(client, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "TemporaryFile", lambda **_: open("/dev/full", "w+b"))
+        full = problem(large_job(client), 507)
+    assert (full["title"], "nothing was stored" in full["detail"]) == ("Storage full", True)
+    assert large_job(client).status_code == 202
+
+
+def test_other_errors_of_a_temporary_file_are_not_called_a_full_disk(client, monkeypatch):
+    def broken(**_):
+        raise PermissionError(errno.EACCES, "secret")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", broken)
+    problem(large_job(client), 500)
 
 
 def test_other_errors_of_the_system_are_not_called_a_full_disk(client, monkeypatch):

@@ -136,6 +136,14 @@ def test_a_forged_cursor_is_refused(shared_store, position):
         shared_store.comments(order=order, after=cursor)
 
 
+def test_cursors_that_were_given_before_still_lead_on(store):
+    store.upsert([tagged(name) for name in ("\u8a9e1", "\u8a9e2")])
+    (first,) = store.comments(limit=1).rows
+    position = ["newest", first.response.responded_at.isoformat(), first.response.response_id]
+    before = base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+    assert ids(store.comments(after=before)) == ["\u8a9e1"]
+
+
 def test_a_cursor_of_another_order_is_refused(store):
     store.upsert([tagged("r1"), tagged("r2")])
     cursor = store.comments(limit=1).cursor

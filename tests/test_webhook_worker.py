@@ -99,13 +99,42 @@ def test_a_subscriber_that_hangs_holds_up_neither_others_nor_deadlines(store, lo
 
 
 @pytest.mark.usefixtures("patient")
-def test_after_a_failure_the_rest_of_a_subscription_waits_for_the_next_turn(store, loop, work):
+def test_after_a_failure_a_subscription_rests_until_the_message_is_due_again(store, loop, work):
+    subscribe(store, loop, "hang.example.com", 3)
+    status = 500
+    worker = work(lambda request: httpx.Response(status))
+    for fails in (1, 2, 3):
+        assert [worker.turn() for _ in range(3)] == [1, 0, 0]
+        assert states(loop)["response.tagged", "pending", 1] == fails  # each has its own tries
+        due = max(one.due_at for one in loop.outbox.deliveries()[0])
+        loop.now = lambda due=due: due
+    status = 204
+    assert worker.turn() == 3
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_message_that_is_refused_for_hours_holds_up_others_for_minutes(store, loop, work):
+    subscribe(store, loop, "hang.example.com", 1)
+    worker = work(lambda request: httpx.Response(204 if b"r2" in request.content else 400))
+    for _ in range(10):
+        assert worker.turn() == 1
+        (due,) = [one.due_at for one in loop.outbox.deliveries()[0]]
+        last, loop.now = loop.now(), lambda due=due: due
+    with store.writing() as connection:
+        announce(connection, "response.tagged", [{"response_id": "r2"}], last)
+    assert due - last > 2 * webhook_worker.LONGEST_REST
+    loop.now = lambda: last + webhook_worker.LONGEST_REST
+    assert worker.turn() == 1
+    assert states(loop)["response.tagged", "delivered", 1] == 1
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_subscription_rests_also_after_a_message_that_is_given_up(store, loop, work):
+    loop.outbox.max_attempts = 1
     subscribe(store, loop, "hang.example.com", 3)
     worker = work(lambda request: httpx.Response(500))
-    for turns in (1, 2, 3):
-        assert worker.turn() == 1
-        assert states(loop)["response.tagged", "pending", 1] == turns  # each has its own tries
-    assert worker.turn() == 0
+    assert [worker.turn() for _ in range(3)] == [1, 0, 0]
+    assert states(loop)["response.tagged", "dead", 1] == 1
 
 
 @pytest.mark.usefixtures("patient")
