@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support
 from data.annotations import Target
 from data.errors import ModelError, NotFoundError
 from data.settings import Settings
-from data.text import normalise, position, text_hash
+from data.text import first_rows, normalise, position, text_hash
 from model.comment_tagger import CommentTagger
 from model.registry import find_model
 from training.evaluation import evaluate
@@ -58,6 +58,13 @@ def test_normalised_text():
     assert normalise("???") == "???"
     assert text_hash("Ok.") == text_hash("ok")
     assert 0 <= position("x") < 1
+
+
+def test_a_text_is_taken_at_the_first_of_its_rows_in_the_order_of_texts():
+    comments = ["Queue again", "billed twice", "Über", "BILLED, twice!", "queue: again", "\U0001f642", ""]
+    assert first_rows(comments) == [6, 1, 0, 2, 5]
+    assert first_rows(comments) == np.unique([normalise(c) for c in comments], return_index=True)[1].tolist()
+    assert first_rows([]) == []
 
 
 def test_metrics_agree_with_scikit_learn():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from data.annotations import POLARITIES
 from data.errors import InputError, ModelError
 from data.settings import Settings
-from data.text import normalise, text_hash
+from data.text import first_rows, text_hash
 from model.classifier import ReasonCodeClassifier
 from model.code_decisions import CodeDecisions
 from model.code_parameters import CodeParameters
@@ -259,7 +259,7 @@ def _decide_anew(
     told: NDArray[np.bool_] = np.any(held.known, axis=0)
     if not len(comments) or not told.any():
         return former
-    rows = np.unique([normalise(comment) for comment in comments], return_index=True)[1]
+    rows = first_rows(comments)
     probabilities = predict_head(head, held.states)[rows]
     calibration, points = choose_operating_points(
         probabilities, held.present[rows], held.known[rows], base.codes, base.unread_thresholds
