@@ -1,6 +1,9 @@
 """Split, evaluation, export and registration: the pipeline from files to a champion."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -131,6 +134,63 @@ def test_the_logged_model_holds_nothing_pickled_and_tags_through_mlflow(trained_
     tags = [json.loads(line) for line in lines]
     assert [(t["code"], t["polarity"]) for t in tags[0]] == [("billing.charge", "negative")]
     assert tags[1:] == [[], []]
+
+
+# Reads with what is installed for the logged model's own requirements, and nothing else.
+NARROW = """
+import json
+import re
+import sys
+from importlib import metadata
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+root, comment = Path(sys.argv[1]), sys.argv[2]
+wanted = (root / "requirements.txt").read_text().split()
+allowed = set()
+while wanted:
+    name = re.split(r"[^A-Za-z0-9._-]", wanted.pop())[0]
+    name = re.sub(r"[._-]+", "-", name).lower()
+    if name in allowed:
+        continue
+    try:
+        needs = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:  # for another system
+        continue
+    allowed.add(name)
+    wanted += [need.split(";")[0] for need in needs if "extra ==" not in need]
+owners = {
+    module: {re.sub(r"[._-]+", "-", name).lower() for name in names}
+    for module, names in metadata.packages_distributions().items()
+}
+
+
+class Narrow(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        owner = owners.get(name.partition(".")[0])
+        hidden = owner and not owner & (allowed | {"whyscore"})  # its rooms are beside the logged model
+        return None if hidden else super().find_spec(name, path, target)
+
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Narrow
+sys.path.insert(0, str(root / "code"))
+from model.comment_tagger import CommentTagger
+
+assert Path(sys.modules["model"].__path__[0]).is_relative_to(root)
+(folder,) = (root / "artifacts").iterdir()
+(tags,) = CommentTagger.load(folder).tag([comment])
+print(json.dumps([tag.code for tag in tags]))
+"""
+
+
+def test_the_logged_model_tags_with_its_own_requirements_alone(trained_home, tmp_path):
+    root = find_model("models:/reason-codes/1", trained_home).folder.parent.parent
+    command = [sys.executable, "-c", NARROW, str(root), "again the overcharged. then it was so"]
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=tmp_path, env=outside, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout) == ["billing.charge"]
 
 
 def test_promotion_and_the_way_back(trained_home, tmp_path):

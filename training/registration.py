@@ -130,6 +130,7 @@ def _serving_requirements() -> list[str]:
         "pydantic",
         "pydantic-settings",
         "pyyaml",
+        "safetensors",
         "tokenizers",
     ]
     return [f"{name}=={metadata.version(name)}" for name in names]
