@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from data.annotations import Target
+from data.annotations import Annotation, Target, to_target
 from data.errors import ModelError, NotFoundError
 from data.settings import Settings
 from data.text import first_rows, normalise, position, text_hash
 from model.comment_tagger import CommentTagger
+from model.engine import OnnxEngine
 from model.registry import find_model
-from training.evaluation import evaluate
+from tests.conftest import write_comment
+from training.evaluation import evaluate, evaluate_model
 from training.export import export_engines
 from training.pipeline import evaluate_file, train
 from training.regime import choose_regime
@@ -230,6 +232,27 @@ def test_evaluation_leaves_out_what_the_model_was_fitted_on(trained_home, files,
     assert found.seen > 400
     assert found.evaluation.comments == 600 - found.seen
     assert found.evaluation.pair_micro.f1 > 0.9
+
+
+def test_a_long_evaluation_reads_some_thousand_comments_at_a_time(trained_home, tmp_path, monkeypatch):
+    """What an engine says of each word is by far more than the probabilities, and nobody asks for it."""
+    folder, rng = find_model("models:/reason-codes/1", trained_home).folder, np.random.default_rng(3)
+    made = [write_comment(rng) for _ in range(6000)]
+    rows = [Annotation(f"n{i}", f"{text} {i}", labels, 1) for i, (text, labels) in enumerate(made)]
+    lines = [json.dumps(row.to_record()) for row in rows]
+    (tmp_path / "many.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    sizes, read = [], OnnxEngine.read
+    monkeypatch.setattr(OnnxEngine, "read", lambda self, some: sizes.append(len(some)) or read(self, some))
+    found = evaluate_file(tmp_path / "many.jsonl", folder, trained_home).evaluation
+    assert sum(sizes) == found.comments == 6000
+    assert max(sizes) <= 4096
+    tagger, comments = CommentTagger.load(folder, 1), [row.comment for row in rows]
+    targets = tagger.labels.encode([to_target(row, tagger.taxonomy) for row in rows])
+    silent = tagger.abstains(comments)
+    whole = evaluate_model(tagger.probabilities(comments), *targets, tagger.description, silent)
+    assert found.codes == whole.codes
+    assert found.abstained == silent.sum()
+    assert found.reliability.to_dict() == pytest.approx(whole.reliability.to_dict())
 
 
 @pytest.mark.slow

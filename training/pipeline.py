@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from data.annotations import read_annotations, to_target
 from data.errors import InputError
 from data.settings import Settings
@@ -26,6 +28,9 @@ from training.regime import Regime, choose_regime
 from training.release import TrainedModel, read_seen, release
 from training.split import Split, pick, split_by_text, without_fit
 from training.training_data import TrainingData, load_training_data
+
+_AT_ONCE = 2048
+"""Comments that an evaluation reads at a time."""
 
 
 def train(
@@ -212,6 +217,9 @@ def evaluate_file(annotations: str | Path, folder: Path, settings: Settings) -> 
         )
     present, known = tagger.labels.encode([to_target(row, tagger.taxonomy) for row in fresh])
     comments = [row.comment for row in fresh]
-    reading = tagger.probabilities(comments), present, known, tagger.description
-    evaluation = evaluate_model(*reading, tagger.abstains(comments))
+    # An engine also says what every token adds to every code, which for all at once would not fit in memory.
+    parts = [comments[first : first + _AT_ONCE] for first in range(0, len(comments), _AT_ONCE)]
+    probabilities = np.concatenate([tagger.probabilities(part) for part in parts])
+    abstained = np.concatenate([tagger.abstains(part) for part in parts])
+    evaluation = evaluate_model(probabilities, present, known, tagger.description, abstained)
     return HeldOutEvaluation(evaluation, len(rows) - len(fresh))
