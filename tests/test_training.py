@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from data.annotations import Annotation, Target, to_target
@@ -213,6 +214,58 @@ def test_promotion_and_the_way_back(trained_home, tmp_path):
     finally:
         if current_champion(trained_home) != 1:
             promote(1, trained_home)
+
+
+@pytest.fixture
+def dead(tmp_path, monkeypatch):
+    """Settings with a registry that nobody answers for."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    return Settings(home=tmp_path, threads=1, max_tokens=64, registry_uri="http://127.0.0.1:9")
+
+
+def test_a_registry_that_does_not_answer_is_said_before_anything_is_fitted(
+    dead, files, tiny_encoder, fit_settings
+):
+    told = []
+    given = files / "annotations.jsonl", files / "taxonomy.yaml", dead
+    with pytest.raises(ModelError, match=r"\Athe model registry cannot be used \(.*127\.0\.0\.1"):
+        train(*given, encoder=str(tiny_encoder), fit=fit_settings, on_progress=told.append)
+    assert told == []
+
+
+def test_a_registry_that_is_gone_when_a_model_is_to_be_registered_is_one_sentence(trained_home, dead):
+    folder = find_model("models:/reason-codes/1", trained_home).folder
+    with pytest.raises(ModelError, match="the model registry cannot be used") as caught:
+        register_model(folder, dead, {}, {}, {"codes": {}})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_fit_whose_model_could_not_be_registered_is_not_made_again(
+    trained_home, files, tiny_encoder, fit_settings, tmp_path, monkeypatch
+):
+    settings, told = Settings(home=tmp_path, threads=1, max_tokens=64), []
+
+    def again():
+        given = files / "annotations.jsonl", files / "taxonomy.yaml", settings
+        return train(*given, encoder=str(tiny_encoder), fit=fit_settings, on_progress=told.append)
+
+    def fail(*_):
+        raise ModelError("the model registry cannot be used (it is gone)")
+
+    with monkeypatch.context() as gone:
+        gone.setattr("training.release.register_model", fail)
+        with pytest.raises(ModelError, match="it is gone"):
+            again()
+    assert told
+    told.clear()
+    trained = again()
+    assert told == []
+    assert not list((tmp_path / "unfinished").iterdir())
+    models = [find_model("models:/reason-codes/1", home).folder for home in (settings, trained_home)]
+    ours, whole = (load_file(folder / "model.safetensors") for folder in models)
+    assert ours.keys() == whole.keys()
+    assert all(np.array_equal(ours[name], whole[name]) for name in whole)
+    assert json.loads(json.dumps(trained.evaluation.to_dict())) == read_evaluation(1, trained_home)
 
 
 def test_models_that_are_not_there_are_one_sentence(trained_home, tmp_path):

@@ -32,6 +32,7 @@ from model.registry import ModelLocation, find_model
 from model.starter import find_starter
 from model.state_cache import StateCache
 from training.evaluation import evaluate
+from training.registration import check_registry
 from training.release import TrainedModel, read_seen, release
 from training.split import Split, pick, split_by_text
 from training.training_data import TrainingData, load_training_data
@@ -107,6 +108,7 @@ def refit(
     data = load_training_data(annotations, taxonomy)
     if not data.annotations:
         raise InputError("there are no annotated comments", file=annotations)
+    check_registry(settings)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     base = _base(find_model(model, settings), data, settings)
