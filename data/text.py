@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
 
 
 def normalise(comment: str) -> str:
@@ -19,6 +20,14 @@ def normalise(comment: str) -> str:
 def text_hash(comment: str) -> str:
     """Give the SHA-256 of the normalised comment, in hexadecimal."""
     return hashlib.sha256(normalise(comment).encode("utf-8", "replace")).hexdigest()
+
+
+def first_rows(comments: Sequence[str]) -> list[int]:
+    """Give the row at which each normalised comment first stands, in the order of the texts."""
+    first: dict[str, int] = {}
+    for row, comment in enumerate(comments):
+        first.setdefault(normalise(comment), row)
+    return [first[text] for text in sorted(first)]
 
 
 def position(comment: str) -> float:

@@ -7,7 +7,7 @@ import io
 import itertools
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import wraps
 from pathlib import Path
@@ -87,9 +87,22 @@ def xlsx_rows(path: Path) -> Iterator[Row]:
         for number, values in enumerate(rows, start=2):
             if number > _LAST_ROW:
                 raise InputError(f"a workbook has at most {_LAST_ROW} rows", file=path, row=number)
+            _check_width(path, number, names, values)
             cells = named_cells(names, map(_unescaped, values), None)
             if not all(map(_shows_nothing, cells.values())):
                 yield Row(number, cells)
+
+
+def _check_width(path: Path, number: int, names: Sequence[str], values: Sequence[Any]) -> None:
+    """Refuse a row that says something beyond the last named column: it would be lost."""
+    filled = [place for place in range(len(names), len(values)) if not _shows_nothing(values[place])]
+    if filled:
+        raise InputError(
+            f"the row has {filled[-1] + 1} cells but the header has {len(names)}; "
+            "the first row must name the columns",
+            file=path,
+            row=number,
+        )
 
 
 def _shows_nothing(value: Any) -> bool:

@@ -68,7 +68,7 @@ def seen_texts_behind(tags: Path, model: str | None, settings: Settings) -> froz
         except ModelError:
             return None
     location = find_model(model, settings)
-    if location.name != name:
+    if not location.is_called(name):
         raise InputError(f"the tags are of the model '{name}', and --model is '{location.name}'", file=tags)
     return read_seen_texts(location.folder)
 

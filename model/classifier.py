@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from data.annotations import Target
 from data.errors import ModelError
-from data.text import normalise
+from data.text import first_rows
 from model.checkpoint import CheckpointPlace
 from model.code_decisions import CodeDecisions
 from model.code_parameters import CodeParameters
@@ -132,7 +132,7 @@ class ReasonCodeClassifier:
         self.novelty_ = fit_novelty(read, 1 + max(self._tokenizer.get_vocab().values()))
         if held is not None and validation is not None:
             # A text that stands a hundred times says as much of the probabilities as one that stands once.
-            rows = np.unique([normalise(comment) for comment in validation[0]], return_index=True)[1]
+            rows = first_rows(validation[0])
             probabilities, _ = predict_network(network, [held.comments[row] for row in rows], pad_id)
             parts = held.present[rows], held.known[rows]
             untold = None if self.starter is None else self.starter.thresholds

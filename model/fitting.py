@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -280,7 +281,9 @@ class _Run:
             facts["best_epoch"],
         )
         self.schedule.last_epoch = self.step - 1
-        self.schedule.step()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch misses the steps that the killed process made
+            self.schedule.step()
         self.order.bit_generator.state = facts["order"]
         state = facts["drops"]
         state["state"]["state"] = np.array(state["state"]["state"], np.uint64)

@@ -202,7 +202,7 @@ def _thresholds(
         return None
     try:
         location = find_model(model or f"models:/{name}", settings)
-        if location.name != name:
+        if not location.is_called(name):
             return None
         description = read_description(location.folder)
     except ModelError:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from data.errors import ModelError
 from data.settings import Settings
 from model.description import DESCRIPTION
+from model.engine_record import ENGINE_RECORD
 from model.local_registry import UnknownVersionError, aliased, database_of, find_apart, local_version
 
 if TYPE_CHECKING:
@@ -34,16 +35,23 @@ class ModelLocation:
     Attributes
     ----------
     name
-        For people and machines, such as ``reason-codes/7``.
+        For people and machines, such as ``reason-codes/7``, or ``reason-codes-1a2b3c4d`` of a folder.
     folder
         Its files.
     created
         When it was registered, in seconds since 1970, where the registry tells.
+    former
+        What an earlier version of Whyscore called a folder's model.
     """
 
     name: str
     folder: Path
     created: float | None = None
+    former: str | None = None
+
+    def is_called(self, name: str | None) -> bool:
+        """Tell whether tags that name their model so may be of this one."""
+        return name is not None and name in (self.name, self.former)
 
 
 def tracking_uri(settings: Settings) -> str:
@@ -98,7 +106,8 @@ def find_model(uri: str | None, settings: Settings) -> ModelLocation:
     champion = f"models:/{settings.model_name}@{CHAMPION}"
     uri = uri or champion
     if "://" not in uri and not uri.startswith(("models:/", "runs:/")):
-        return ModelLocation(Path(uri).resolve().name, _model_folder(Path(uri)))
+        folder, name = _model_folder(Path(uri)), Path(uri).resolve().name
+        return ModelLocation(f"{name}-{_digest(folder)}", folder, former=name)
     database = database_of(tracking_uri(settings))
     if database is not None and not database.is_file():
         raise UnknownVersionError(f"there is no model '{uri}' yet; train one with: whyscore train")
@@ -208,6 +217,17 @@ def _model_folder(folder: Path) -> Path:
         if (place / DESCRIPTION).is_file():
             return place
     raise ModelError("the folder holds no reason-code model", file=folder)
+
+
+def _digest(folder: Path) -> str:
+    """Tell the models of folders of one name apart; the engines' record holds the digests of the networks."""
+    found = hashlib.sha256()
+    try:
+        for path in (folder / DESCRIPTION, folder / ENGINE_RECORD):
+            found.update(hashlib.sha256(path.read_bytes() if path.is_file() else b"").digest())
+    except OSError as error:
+        raise ModelError("the model's files cannot be read", file=folder) from error
+    return found.hexdigest()[:8]
 
 
 def _tell(uri: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.errors import ModelError, NotFoundError
 from data.settings import Settings
-from model.registry import CHALLENGER, CHAMPION, connect
+from model.registry import CHALLENGER, CHAMPION, connect, registry_exists
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,7 +52,7 @@ class NoEarlierChampionError(ModelError):
 
 
 @contextmanager
-def _registry_errors(missing: NotFoundError | None = None) -> Iterator[None]:
+def registry_errors(missing: NotFoundError | None = None) -> Iterator[None]:
     """Turn the registry's failures into one sentence, and what is not there into `missing`."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -65,6 +66,26 @@ def _registry_errors(missing: NotFoundError | None = None) -> Iterator[None]:
         raise ModelError(f"the model registry cannot be used ({reason})") from error
 
 
+def check_registry(settings: Settings) -> None:
+    """See that the registry answers, before hours are spent on a model for it; one yet to be made is not.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be used; MLflow tries once more, not for minutes, unless the environment says how often.
+    """
+    if not registry_exists(settings):
+        return
+    retries = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    said = retries in os.environ
+    os.environ.setdefault(retries, "1")
+    try:
+        current_champion(settings)
+    finally:
+        if not said:
+            del os.environ[retries]
+
+
 def list_versions(settings: Settings) -> list[RegisteredVersion]:
     """Give every version of the model, newest first; empty where there is none.
 
@@ -73,7 +94,7 @@ def list_versions(settings: Settings) -> list[RegisteredVersion]:
     ModelError
         If the registry cannot be used.
     """
-    with _registry_errors():
+    with registry_errors():
         return _listed(settings)
 
 
@@ -126,7 +147,7 @@ def current_champion(settings: Settings) -> int | None:
 
 def _aliased(alias: str, settings: Settings) -> int | None:
     try:
-        with _registry_errors(NotFoundError(f"there is no {alias}")):
+        with registry_errors(NotFoundError(f"there is no {alias}")):
             return int(connect(settings).get_model_version_by_alias(settings.model_name, alias).version)
     except NotFoundError:
         return None
@@ -148,7 +169,7 @@ def challenge(version: int | None, settings: Settings) -> int | None:
     before = _aliased(CHALLENGER, settings)
     if version is not None:
         _find(version, settings)
-    with _registry_errors():
+    with registry_errors():
         client = connect(settings)
         if version is not None:
             client.set_registered_model_alias(settings.model_name, CHALLENGER, str(version))
@@ -172,7 +193,7 @@ def promote(version: int, settings: Settings) -> int | None:
     """
     _find(version, settings)
     before = current_champion(settings)
-    with _registry_errors():
+    with registry_errors():
         client = connect(settings)
         if before is not None and before != version:
             history = [*_history(settings), before]
@@ -195,7 +216,7 @@ def rollback(settings: Settings) -> int:
     history = list(known)
     while history and (history[-1] == present or not _exists(history[-1], settings)):
         history.pop()
-    with _registry_errors():
+    with registry_errors():
         client = connect(settings)
         if history:
             client.set_registered_model_alias(settings.model_name, CHAMPION, str(history[-1]))
@@ -208,7 +229,7 @@ def rollback(settings: Settings) -> int:
 
 def _find(version: int, settings: Settings) -> None:
     missing = NotFoundError(f"the registry has no version {version} of {settings.model_name}")
-    with _registry_errors(missing):
+    with registry_errors(missing):
         connect(settings).get_model_version(settings.model_name, str(version))
 
 
@@ -222,7 +243,7 @@ def _exists(version: int, settings: Settings) -> bool:
 
 def _history(settings: Settings) -> list[int]:
     try:
-        with _registry_errors(NotFoundError("there is no model")):
+        with registry_errors(NotFoundError("there is no model")):
             tags = connect(settings).get_registered_model(settings.model_name).tags
     except NotFoundError:
         return []

@@ -159,7 +159,7 @@ def test_a_model_that_was_trained_on_the_audit_corrects_nothing(whyscore, place)
     folder.rename(place / "other-model")
     code, out, err = whyscore(*rank[:-1], place / "other-model")
     assert (code, out) == (2, "")
-    assert "of the model 'shop-model', and --model is 'other-model'" in err
+    assert "of the model 'shop-model', and --model is 'other-model-" in err
 
 
 def test_the_registry_is_asked_for_the_model_of_the_tags(whyscore, place, trained_home):

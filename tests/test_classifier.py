@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -55,6 +56,21 @@ def test_the_same_seed_gives_the_same_model(tiny_encoder, annotations, targets, 
     first, second, other = fit(3), fit(3), fit(4)
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
+
+
+def test_one_long_comment_of_the_validation_part_costs_no_memory_for_each_of_the_others(
+    tiny_encoder, annotations, targets, taxonomy, fit_settings
+):
+    settings = dataclasses.replace(fit_settings, epochs=1)
+    model = ReasonCodeClassifier(taxonomy.active, str(tiny_encoder), settings, 64)
+    comments = [row.comment for row in annotations]
+    long = "the fee was so awful " * 10_000  # as an array of equal widths it makes 400 MB of these
+    tracemalloc.start()
+    model.fit(comments[:40], targets[:40], ([*comments[40:540], long], targets[40:541]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+    assert set(model.description_.operating_points) == set(POINT_NAMES)
 
 
 def test_an_unknown_code_teaches_nothing(tiny_encoder, annotations, targets, taxonomy, fit_settings):

@@ -1,6 +1,7 @@
 """The registry read without MLflow: the same answer, and MLflow itself where it cannot tell."""
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -51,6 +52,25 @@ def test_versions_that_are_deleted_or_elsewhere_are_left_to_mlflow(tmp_path):
     assert (found.folder, found.created) == (tmp_path, 5)
     with pytest.raises(ModelError, match="cannot be read"):
         aliased(database, "a", "champion")  # there is no table of aliases
+
+
+def test_folders_of_one_name_are_told_apart_by_what_is_in_them(tmp_path, trained_home):
+    """Every exported folder is called alike, and what one model tagged is not another's."""
+    mine, theirs, copy = (tmp_path / place / "reason-codes" for place in ("mine", "theirs", "copy"))
+    for folder, description, engines in ((mine, "{}", "a"), (theirs, "{}", "b"), (copy, "{}", "a")):
+        folder.mkdir(parents=True)
+        (folder / "reason_codes.json").write_text(description, encoding="utf-8")
+        (folder / "engines.json").write_text(engines, encoding="utf-8")
+    first, second, again = (find_model(str(folder), trained_home) for folder in (mine, theirs, copy))
+    assert re.fullmatch(r"reason-codes-[0-9a-f]{8}", first.name)
+    assert first.name == again.name != second.name
+    assert first.is_called("reason-codes")  # by tags of an earlier version
+    assert not first.is_called(second.name)
+    assert not find_model(None, trained_home).is_called("reason-codes")
+    (mine / "reason_codes.json").write_text('{"other": 1}', encoding="utf-8")
+    (copy / "engines.json").unlink()
+    names = {find_model(str(folder), trained_home).name for folder in (mine, theirs, copy)}
+    assert len(names | {first.name}) == 4
 
 
 def test_a_model_that_nobody_knows_is_one_sentence(trained_home):

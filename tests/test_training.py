@@ -1,21 +1,27 @@
 """Split, evaluation, export and registration: the pipeline from files to a champion."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from data.annotations import Target
+from data.annotations import Annotation, Target, to_target
 from data.errors import ModelError, NotFoundError
 from data.settings import Settings
-from data.text import normalise, position, text_hash
+from data.text import first_rows, normalise, position, text_hash
 from model.comment_tagger import CommentTagger
+from model.engine import OnnxEngine
 from model.registry import find_model
-from training.evaluation import evaluate
+from tests.conftest import write_comment
+from training.evaluation import evaluate, evaluate_model
 from training.export import export_engines
 from training.pipeline import evaluate_file, train
 from training.regime import choose_regime
@@ -58,6 +64,13 @@ def test_normalised_text():
     assert normalise("???") == "???"
     assert text_hash("Ok.") == text_hash("ok")
     assert 0 <= position("x") < 1
+
+
+def test_a_text_is_taken_at_the_first_of_its_rows_in_the_order_of_texts():
+    comments = ["Queue again", "billed twice", "Über", "BILLED, twice!", "queue: again", "\U0001f642", ""]
+    assert first_rows(comments) == [6, 1, 0, 2, 5]
+    assert first_rows(comments) == np.unique([normalise(c) for c in comments], return_index=True)[1].tolist()
+    assert first_rows([]) == []
 
 
 def test_metrics_agree_with_scikit_learn():
@@ -126,6 +139,63 @@ def test_the_logged_model_holds_nothing_pickled_and_tags_through_mlflow(trained_
     assert tags[1:] == [[], []]
 
 
+# Reads with what is installed for the logged model's own requirements, and nothing else.
+NARROW = """
+import json
+import re
+import sys
+from importlib import metadata
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+root, comment = Path(sys.argv[1]), sys.argv[2]
+wanted = (root / "requirements.txt").read_text().split()
+allowed = set()
+while wanted:
+    name = re.split(r"[^A-Za-z0-9._-]", wanted.pop())[0]
+    name = re.sub(r"[._-]+", "-", name).lower()
+    if name in allowed:
+        continue
+    try:
+        needs = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:  # for another system
+        continue
+    allowed.add(name)
+    wanted += [need.split(";")[0] for need in needs if "extra ==" not in need]
+owners = {
+    module: {re.sub(r"[._-]+", "-", name).lower() for name in names}
+    for module, names in metadata.packages_distributions().items()
+}
+
+
+class Narrow(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        owner = owners.get(name.partition(".")[0])
+        hidden = owner and not owner & (allowed | {"whyscore"})  # its rooms are beside the logged model
+        return None if hidden else super().find_spec(name, path, target)
+
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Narrow
+sys.path.insert(0, str(root / "code"))
+from model.comment_tagger import CommentTagger
+
+assert Path(sys.modules["model"].__path__[0]).is_relative_to(root)
+(folder,) = (root / "artifacts").iterdir()
+(tags,) = CommentTagger.load(folder).tag([comment])
+print(json.dumps([tag.code for tag in tags]))
+"""
+
+
+def test_the_logged_model_tags_with_its_own_requirements_alone(trained_home, tmp_path):
+    root = find_model("models:/reason-codes/1", trained_home).folder.parent.parent
+    command = [sys.executable, "-c", NARROW, str(root), "again the overcharged. then it was so"]
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=tmp_path, env=outside, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout) == ["billing.charge"]
+
+
 def test_promotion_and_the_way_back(trained_home, tmp_path):
     folder = find_model(None, trained_home).folder
     second = register_model(folder, trained_home, {}, {}, {"codes": {}}).version
@@ -146,6 +216,58 @@ def test_promotion_and_the_way_back(trained_home, tmp_path):
             promote(1, trained_home)
 
 
+@pytest.fixture
+def dead(tmp_path, monkeypatch):
+    """Settings with a registry that nobody answers for."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    return Settings(home=tmp_path, threads=1, max_tokens=64, registry_uri="http://127.0.0.1:9")
+
+
+def test_a_registry_that_does_not_answer_is_said_before_anything_is_fitted(
+    dead, files, tiny_encoder, fit_settings
+):
+    told = []
+    given = files / "annotations.jsonl", files / "taxonomy.yaml", dead
+    with pytest.raises(ModelError, match=r"\Athe model registry cannot be used \(.*127\.0\.0\.1"):
+        train(*given, encoder=str(tiny_encoder), fit=fit_settings, on_progress=told.append)
+    assert told == []
+
+
+def test_a_registry_that_is_gone_when_a_model_is_to_be_registered_is_one_sentence(trained_home, dead):
+    folder = find_model("models:/reason-codes/1", trained_home).folder
+    with pytest.raises(ModelError, match="the model registry cannot be used") as caught:
+        register_model(folder, dead, {}, {}, {"codes": {}})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_fit_whose_model_could_not_be_registered_is_not_made_again(
+    trained_home, files, tiny_encoder, fit_settings, tmp_path, monkeypatch
+):
+    settings, told = Settings(home=tmp_path, threads=1, max_tokens=64), []
+
+    def again():
+        given = files / "annotations.jsonl", files / "taxonomy.yaml", settings
+        return train(*given, encoder=str(tiny_encoder), fit=fit_settings, on_progress=told.append)
+
+    def fail(*_):
+        raise ModelError("the model registry cannot be used (it is gone)")
+
+    with monkeypatch.context() as gone:
+        gone.setattr("training.release.register_model", fail)
+        with pytest.raises(ModelError, match="it is gone"):
+            again()
+    assert told
+    told.clear()
+    trained = again()
+    assert told == []
+    assert not list((tmp_path / "unfinished").iterdir())
+    models = [find_model("models:/reason-codes/1", home).folder for home in (settings, trained_home)]
+    ours, whole = (load_file(folder / "model.safetensors") for folder in models)
+    assert ours.keys() == whole.keys()
+    assert all(np.array_equal(ours[name], whole[name]) for name in whole)
+    assert json.loads(json.dumps(trained.evaluation.to_dict())) == read_evaluation(1, trained_home)
+
+
 def test_models_that_are_not_there_are_one_sentence(trained_home, tmp_path):
     from data.settings import Settings
 
@@ -163,6 +285,27 @@ def test_evaluation_leaves_out_what_the_model_was_fitted_on(trained_home, files,
     assert found.seen > 400
     assert found.evaluation.comments == 600 - found.seen
     assert found.evaluation.pair_micro.f1 > 0.9
+
+
+def test_a_long_evaluation_reads_some_thousand_comments_at_a_time(trained_home, tmp_path, monkeypatch):
+    """What an engine says of each word is by far more than the probabilities, and nobody asks for it."""
+    folder, rng = find_model("models:/reason-codes/1", trained_home).folder, np.random.default_rng(3)
+    made = [write_comment(rng) for _ in range(6000)]
+    rows = [Annotation(f"n{i}", f"{text} {i}", labels, 1) for i, (text, labels) in enumerate(made)]
+    lines = [json.dumps(row.to_record()) for row in rows]
+    (tmp_path / "many.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    sizes, read = [], OnnxEngine.read
+    monkeypatch.setattr(OnnxEngine, "read", lambda self, some: sizes.append(len(some)) or read(self, some))
+    found = evaluate_file(tmp_path / "many.jsonl", folder, trained_home).evaluation
+    assert sum(sizes) == found.comments == 6000
+    assert max(sizes) <= 4096
+    tagger, comments = CommentTagger.load(folder, 1), [row.comment for row in rows]
+    targets = tagger.labels.encode([to_target(row, tagger.taxonomy) for row in rows])
+    silent = tagger.abstains(comments)
+    whole = evaluate_model(tagger.probabilities(comments), *targets, tagger.description, silent)
+    assert found.codes == whole.codes
+    assert found.abstained == silent.sum()
+    assert found.reliability.to_dict() == pytest.approx(whole.reliability.to_dict())
 
 
 @pytest.mark.slow

@@ -28,6 +28,21 @@ def test_thousands_of_empty_rows_at_the_end_of_a_workbook_are_none(tmp_path):
     assert cells_of(as_xlsx([["a", "b"], [1, 2]], tmp_path / "a.xlsx", pad)) == [{"a": 1, "b": 2}]
 
 
+@pytest.mark.parametrize("row", [["1", "2", "3"], ["1", "2", None, 0], [None, None, "left"]])
+def test_a_row_that_is_longer_than_the_header_is_refused_as_in_csv(row, tmp_path):
+    rows = [["a", "b"], ["x", "y"], row]
+    in_csv = tmp_path / "a.csv"
+    in_csv.write_text("\n".join(",".join("" if c is None else str(c) for c in row) for row in rows))
+    told = f"row 3: the row has {len(row)} cells but the header has 2; "
+    assert sentence(as_xlsx(rows, tmp_path / "a.xlsx")).startswith(told)
+    assert sentence(in_csv).startswith(told)
+
+
+def test_blank_cells_beyond_the_header_of_a_workbook_are_nothing(tmp_path):
+    path = as_xlsx([["a", "b", None, " "], ["x", "y", None, " ", "", "\u200b"]], tmp_path / "a.xlsx")
+    assert cells_of(path) == [{"a": "x", "b": "y"}]
+
+
 def test_only_the_first_sheet_is_read_and_what_openpyxl_leaves_out_is_not_told(tmp_path):
     def decorate(book):
         book.create_sheet("notes").append(["not", "this"])

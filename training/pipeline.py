@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from data.annotations import read_annotations, to_target
 from data.errors import InputError
 from data.settings import Settings
@@ -23,9 +25,13 @@ from model.fitting import Progress
 from model.starter import find_starter
 from training.evaluation import Evaluation, evaluate_model
 from training.regime import Regime, choose_regime
+from training.registration import check_registry
 from training.release import TrainedModel, read_seen, release
 from training.split import Split, pick, split_by_text, without_fit
 from training.training_data import TrainingData, load_training_data
+
+_AT_ONCE = 2048
+"""Comments that an evaluation reads at a time."""
 
 
 def train(
@@ -64,7 +70,10 @@ def train(
     stage = on_stage or (lambda _: None)
     made = _make(annotations, taxonomy, settings, encoder, fit, on_progress, stage)
     parts = (made.classifier, made.data, made.split, settings, made.facts)
-    return release(*parts, make_champion=make_champion, on_stage=stage)
+    trained = release(*parts, make_champion=make_champion, on_stage=stage)
+    for place in made.places:  # not before: a model that could not be registered need not be fitted again
+        place.clear()
+    return trained
 
 
 def lend_hand(
@@ -84,12 +93,13 @@ def lend_hand(
 
 @dataclass(frozen=True)
 class _Made:
-    """A classifier, what it was made of, and what to say of that."""
+    """A classifier, what it was made of, what to say of that, and where its fits keep their states."""
 
     classifier: ReasonCodeClassifier
     data: TrainingData
     split: Split
     facts: dict[str, str]
+    places: tuple[CheckpointPlace, ...]
 
 
 def _make(
@@ -105,20 +115,17 @@ def _make(
     data = load_training_data(annotations, taxonomy)
     choice = choose_regime(data.targets, data.taxonomy.active)
     stage(f"{choice.regime.capitalize()} regime: {choice.reason}")
+    if processes().is_main:
+        check_registry(settings)
     fitted = choice.regime != "definitions"
     split = split_by_text(data.comments) if fitted else without_fit(len(data.comments))
     plan = dataclasses.replace(fit or FitSettings(), threads=settings.threads)
     classifier = _classifier(data, encoder, plan, settings)
+    places: tuple[()] | tuple[CheckpointPlace, CheckpointPlace] = ()
     if fitted:
-        _fit(
-            classifier,
-            data,
-            split,
-            choice.regime,
-            _checkpoint(data, classifier, settings),
-            on_progress,
-            stage,
-        )
+        first = _checkpoint(data, classifier, settings)
+        places = first, first.of_stage("last")
+        _fit(classifier, data, split, choice.regime, places, on_progress, stage)
     else:
         if classifier.starter is None:
             named = "" if encoder is None else f" --encoder {encoder}"
@@ -127,7 +134,8 @@ def _make(
                 f"make one with: whyscore starter{named}"
             )
         classifier.start()
-    return _Made(classifier, data, split, {"regime": choice.regime, "regime_reason": choice.reason})
+    facts = {"regime": choice.regime, "regime_reason": choice.reason}
+    return _Made(classifier, data, split, facts, places)
 
 
 def _fit(
@@ -135,25 +143,22 @@ def _fit(
     data: TrainingData,
     split: Split,
     regime: Regime,
-    place: CheckpointPlace,
+    places: tuple[CheckpointPlace, CheckpointPlace],
     on_progress: Callable[[Progress], None] | None,
     stage: Callable[[str], None],
 ) -> None:
     """Fit on one part, calibrate on another, and learn from both in the end."""
+    place, last = places
     stage("Fine-tuning")
     parts = [(pick(data.comments, p), pick(data.targets, p)) for p in (split.train, split.validation)]
     classifier.fit(*parts[0], parts[1], on_progress, place)
     both = parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
-    last = place.of_stage("last")
     if regime == "few-shot":
         stage("Fine-tuning again, on the validation part as well")
         classifier.fit_again(*both, on_progress, last)
     else:
         stage("Going on, on the validation part as well")
         classifier.go_on(*both, on_progress, last)
-    if processes().is_main:
-        place.clear()
-        last.clear()
 
 
 def _classifier(
@@ -212,6 +217,9 @@ def evaluate_file(annotations: str | Path, folder: Path, settings: Settings) -> 
         )
     present, known = tagger.labels.encode([to_target(row, tagger.taxonomy) for row in fresh])
     comments = [row.comment for row in fresh]
-    reading = tagger.probabilities(comments), present, known, tagger.description
-    evaluation = evaluate_model(*reading, tagger.abstains(comments))
+    # An engine also says what every token adds to every code, which for all at once would not fit in memory.
+    parts = [comments[first : first + _AT_ONCE] for first in range(0, len(comments), _AT_ONCE)]
+    probabilities = np.concatenate([tagger.probabilities(part) for part in parts])
+    abstained = np.concatenate([tagger.abstains(part) for part in parts])
+    evaluation = evaluate_model(probabilities, present, known, tagger.description, abstained)
     return HeldOutEvaluation(evaluation, len(rows) - len(fresh))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from data.annotations import POLARITIES
 from data.errors import InputError, ModelError
 from data.settings import Settings
-from data.text import normalise, text_hash
+from data.text import first_rows, text_hash
 from model.classifier import ReasonCodeClassifier
 from model.code_decisions import CodeDecisions
 from model.code_parameters import CodeParameters
@@ -32,6 +32,7 @@ from model.registry import ModelLocation, find_model
 from model.starter import find_starter
 from model.state_cache import StateCache
 from training.evaluation import evaluate
+from training.registration import check_registry
 from training.release import TrainedModel, read_seen, release
 from training.split import Split, pick, split_by_text
 from training.training_data import TrainingData, load_training_data
@@ -107,6 +108,7 @@ def refit(
     data = load_training_data(annotations, taxonomy)
     if not data.annotations:
         raise InputError("there are no annotated comments", file=annotations)
+    check_registry(settings)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     base = _base(find_model(model, settings), data, settings)
@@ -263,7 +265,7 @@ def _decide_anew(
     told: NDArray[np.bool_] = np.any(held.known, axis=0)
     if not len(comments) or not told.any():
         return former
-    rows = np.unique([normalise(comment) for comment in comments], return_index=True)[1]
+    rows = first_rows(comments)
     probabilities = predict_head(head, held.states)[rows]
     calibration, points = choose_operating_points(
         probabilities, held.present[rows], held.known[rows], base.codes, base.unread_thresholds

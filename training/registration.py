@@ -15,16 +15,19 @@ from model.registry import connect
 from model.versions import (
     RegisteredVersion,
     challenge,
+    check_registry,
     current_champion,
     list_versions,
     promote,
     read_evaluation,
+    registry_errors,
     rollback,
 )
 
 __all__ = [
     "RegisteredVersion",
     "challenge",
+    "check_registry",
     "current_champion",
     "environment",
     "list_versions",
@@ -62,7 +65,23 @@ def register_model(
     -------
     RegisteredVersion
         Not the champion yet: see `promote`.
+
+    Raises
+    ------
+    ModelError
+        If the registry cannot be used.
     """
+    with registry_errors():
+        return _registered(folder, settings, params, metrics, evaluation)
+
+
+def _registered(
+    folder: Path,
+    settings: Settings,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    evaluation: Mapping[str, Any],
+) -> RegisteredVersion:
     client = connect(settings)
     import mlflow
 
@@ -130,6 +149,7 @@ def _serving_requirements() -> list[str]:
         "pydantic",
         "pydantic-settings",
         "pyyaml",
+        "safetensors",
         "tokenizers",
     ]
     return [f"{name}=={metadata.version(name)}" for name in names]
