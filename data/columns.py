@@ -10,7 +10,6 @@ from pathlib import Path
 from data.cells import tidy_name
 from data.errors import InputError
 
-_HEADER = "does the first row name the columns?"
 FIELDS = ("response_id", "score", "comment", "responded_at", "respondent_id", "weight")
 
 
@@ -48,7 +47,8 @@ def match_columns(
                 file=path,
                 row=1,
                 column=column,
-                unquoted=f"there is no such column as the mapping names for '{name}'; {_HEADER}",
+                unquoted=f"there is no such column as the mapping names for '{name}'; "
+                "does the first row name the columns?",
             )
         if by_name[tidy_name(column)] in found.values():
             raise InputError("--map uses the column for two fields", file=path, column=column)
@@ -67,7 +67,8 @@ def match_columns(
                 file=path,
                 row=1,
                 column=name,
-                unquoted=f"there is no column '{name}'; {_HEADER}",
+                unquoted=f"there is no column '{name}'; if the first row names the columns, "
+                f'say which one it is with --map {name}="..."',
             )
     return found
 

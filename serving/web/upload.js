@@ -89,9 +89,11 @@ function result(done) {
 function trouble(error) {
   const { file, row, column, errors } = error.document ?? {};
   const place = [file, row && `row ${row}`, column && `column '${column}'`].filter(Boolean).join(", ");
+  if (row === 1 && column) $("columns").open = true;  // where the columns can be named
   const message = place && error.message.startsWith(`${place}: `) ? error.message.slice(place.length + 2) : error.message;
+  const words = message.replace(/ with map=\w+=\.\.\. in the address/, " above");
   return [
-    h("p", { class: "problem" }, `${message.charAt(0).toUpperCase()}${message.slice(1)}.`.replace(/([.!?])\.$/, "$1")),
+    h("p", { class: "problem" }, `${words.charAt(0).toUpperCase()}${words.slice(1)}.`.replace(/([.!?])\.$/, "$1")),
     place ? h("p", {}, `In ${place}.`) : null,
     errors ? h("ul", {}, errors.map(({ detail, pointer, parameter }) => h("li", {}, `${parameter ?? pointer ?? ""} ${detail}`))) : null,
     error.status === 422 ? h("p", { class: "muted" }, "Nothing was stored: all rows are checked before any is written.") : null,
