@@ -68,7 +68,7 @@ def match_columns(
                 row=1,
                 column=name,
                 unquoted=f"there is no column '{name}'; if the first row names the columns, "
-                f'say which one it is with --map {name}="..."',
+                f'say --map {name}="..."',
             )
     return found
 

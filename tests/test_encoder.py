@@ -37,7 +37,7 @@ def test_without_the_package_the_missing_extra_is_named(monkeypatch):
         raise encoder.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(encoder.metadata, "distribution", missing)
-    with pytest.raises(MissingExtraError, match=r"whyscore\[train\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[train\]'"):
         resolve_encoder()
 
 

@@ -37,7 +37,8 @@ def curl(client, line, folder):
 
 
 def test_the_first_calls_of_the_page_work_as_they_stand(tmp_path):
-    (tmp_path / "answers.csv").write_text("response_id,score,Why?,shop\n81,3,Billed twice,North\n")
+    header = "Response ID,How likely are you to recommend us?,Why?,Date,Shop"  # as the README has it
+    (tmp_path / "answers.csv").write_text(f"{header}\n81,3,Billed twice,2026-04-07,North\n")
     (tmp_path / "year.csv").write_text("response_id,score,comment,shop\n82,9,Great,Coast\n")
     assert len(CALLS) == 7
     with served(tmp_path / "home") as client:

@@ -107,7 +107,7 @@ def test_the_other_codes_stay_bit_for_bit(base, widened, home, annotations):
 def test_the_new_code_is_learnt_and_the_summary_says_how(widened, home, base, wider, annotations):
     summary = widened.summary
     assert summary["regime"] == "new-codes"
-    assert summary["base_model"] == base.name
+    assert summary["base_model"].startswith(f"{base.name}-")
     assert summary["new_codes"] == "mood.awful"
     assert "mood.awful" in summary["regime_reason"]
     assert summary["cross_validated_code_f1"] > 0.5

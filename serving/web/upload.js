@@ -91,7 +91,7 @@ function trouble(error) {
   const place = [file, row && `row ${row}`, column && `column '${column}'`].filter(Boolean).join(", ");
   if (row === 1 && column) $("columns").open = true;  // where the columns can be named
   const message = place && error.message.startsWith(`${place}: `) ? error.message.slice(place.length + 2) : error.message;
-  const words = message.replace(/ with map=\w+=\.\.\. in the address/, " above");
+  const words = message.replace(/say map=\w+=\.\.\. in the address/, "say above which one it is");
   return [
     h("p", { class: "problem" }, `${words.charAt(0).toUpperCase()}${words.slice(1)}.`.replace(/([.!?])\.$/, "$1")),
     place ? h("p", {}, `In ${place}.`) : null,
