@@ -85,9 +85,16 @@ def finish(files, encoder, home):
     return ReasonCodeClassifier.load(model), json.loads(out), told
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(files, tiny_encoder, tmp_path_factory):
+    return finish(files, tiny_encoder, tmp_path_factory.mktemp("whole"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", [1, 2])
-def test_a_killed_training_goes_on_and_ends_bit_for_bit_the_same(stage, files, tiny_encoder, tmp_path):
+def test_a_killed_training_goes_on_and_ends_bit_for_bit_the_same(
+    stage, files, tiny_encoder, uninterrupted, tmp_path
+):
     """Be it in the first fit, or in what follows on all annotations."""
     with start(f"{stage}.2", files, tiny_encoder, tmp_path / "killed") as process:
         for line in process.stderr:
@@ -96,7 +103,7 @@ def test_a_killed_training_goes_on_and_ends_bit_for_bit_the_same(stage, files, t
         os.kill(process.pid, signal.SIGKILL)  # two epochs are kept, the third is under way
     kept = list((tmp_path / "killed" / "unfinished").iterdir())
     assert [path.suffix for path in kept] == [".safetensors"] * stage
-    whole, told, way = finish(files, tiny_encoder, tmp_path / "whole")
+    whole, told, way = uninterrupted
     again, told_again, way_again = finish(files, tiny_encoder, tmp_path / "killed")
     assert way[0] == "begins after 0"
     assert "begins after 2" in way_again

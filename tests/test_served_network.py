@@ -29,6 +29,24 @@ def served(classifier):
     return mask, logits.numpy(), contribution.numpy()
 
 
+@pytest.fixture(scope="module")
+def together(classifier, tmp_path_factory):
+    """A model whose network reads several comments in a row, and what its export found."""
+    folder = tmp_path_factory.mktemp("together")
+    classifier.save(folder)
+    return folder, export_engines(classifier, folder, COMMENTS)
+
+
+@pytest.fixture(scope="module")
+def apart(classifier, tmp_path_factory):
+    """The same with a row for each comment, as models of before have, and encoders that keep none apart."""
+    folder = tmp_path_factory.mktemp("apart")
+    classifier.save(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "packed", lambda *_: None)
+        return folder, export_engines(classifier, folder, COMMENTS)
+
+
 def test_the_scores_are_the_networks(served, classifier):
     _, logits, _ = served
     probabilities = classifier.description_.calibrate((1 / (1 + np.exp(-logits))).astype(np.float32))
@@ -74,24 +92,22 @@ def test_the_meeting_layer_is_linear_for_given_openings():
         torch.testing.assert_close(through_tokens + rest, reader.interplay(both, told), atol=1e-4, rtol=1e-4)
 
 
-def test_exported_contributions_are_the_same(served, classifier, tmp_path):
+def test_exported_contributions_are_the_same(served, classifier, together):
     mask, logits, contribution = served
-    classifier.save(tmp_path)
-    assert export_engines(classifier, tmp_path, COMMENTS).engines["onnx"].difference < 1e-4
-    reading = OnnxEngine(tmp_path, 0, threads=1).read(classifier.tokenize(COMMENTS))
+    folder, record = together
+    assert record.engines["onnx"].difference < 1e-4
+    reading = OnnxEngine(folder, 0, threads=1).read(classifier.tokenize(COMMENTS))
     assert reading.exact
     np.testing.assert_allclose(reading.logits, logits, atol=1e-3)
     for row, part in enumerate(reading.contribution):
         np.testing.assert_allclose(part, contribution[row, :, :, : mask[row].sum()], atol=1e-3)
 
 
-def test_a_network_that_reads_one_comment_in_a_row_gives_the_same(served, classifier, tmp_path, monkeypatch):
-    """As models of before do, and encoders that cannot keep comments apart."""
+def test_a_network_that_reads_one_comment_in_a_row_gives_the_same(served, classifier, apart):
     _, logits, _ = served
-    classifier.save(tmp_path)
-    monkeypatch.setattr(export, "packed", lambda *_: None)
-    assert export_engines(classifier, tmp_path, COMMENTS).engines["openvino"].difference < 1e-4
-    for engine in (OnnxEngine(tmp_path, 0, threads=1), OpenVinoEngine(tmp_path, 0, threads=1)):
+    folder, record = apart
+    assert record.engines["openvino"].difference < 1e-4
+    for engine in (OnnxEngine(folder, 0, threads=1), OpenVinoEngine(folder, 0, threads=1)):
         assert isinstance(engine.layout, BatchShapes)
         np.testing.assert_allclose(engine.read(classifier.tokenize(COMMENTS)).logits, logits, atol=1e-3)
 
@@ -123,11 +139,7 @@ def test_larger_products_give_what_the_reader_defines(served, classifier):
     np.testing.assert_allclose(contribution, expected.numpy(), atol=1e-4)
 
 
-def test_a_network_that_packs_is_measured_anew(classifier, tmp_path, monkeypatch):
+def test_a_network_that_packs_is_measured_anew(together, apart):
     """Which engine is quickest hangs on how comments stand in rows."""
-    classifier.save(tmp_path)
-    export_engines(classifier, tmp_path, COMMENTS)
-    together = machine_key(tmp_path, 1, ["onnx", "openvino"])
-    monkeypatch.setattr(export, "packed", lambda *_: None)
-    export_engines(classifier, tmp_path, COMMENTS)
-    assert machine_key(tmp_path, 1, ["onnx", "openvino"]) != together
+    keys = {machine_key(folder, 1, ["onnx", "openvino"]) for folder, _ in (together, apart)}
+    assert len(keys) == 2

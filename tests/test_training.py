@@ -240,7 +240,7 @@ def test_a_registry_that_is_gone_when_a_model_is_to_be_registered_is_one_sentenc
     assert "\n" not in str(caught.value)
 
 
-def test_a_fit_whose_model_could_not_be_registered_is_not_made_again(
+def test_a_fit_whose_model_could_not_be_released_is_not_made_again(
     trained_home, files, tiny_encoder, fit_settings, tmp_path, monkeypatch
 ):
     settings, told = Settings(home=tmp_path, threads=1, max_tokens=64), []
@@ -250,11 +250,11 @@ def test_a_fit_whose_model_could_not_be_registered_is_not_made_again(
         return train(*given, encoder=str(tiny_encoder), fit=fit_settings, on_progress=told.append)
 
     def fail(*_):
-        raise ModelError("the model registry cannot be used (it is gone)")
+        raise ModelError("the disk is full")
 
     with monkeypatch.context() as gone:
-        gone.setattr("training.release.register_model", fail)
-        with pytest.raises(ModelError, match="it is gone"):
+        gone.setattr("training.release.export_engines", fail)
+        with pytest.raises(ModelError, match="disk is full"):
             again()
     assert told
     told.clear()
