@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select, 
 
 from data.annotations import Polarity
 from data.cells import whole_text
+from data.cursors import decoded, encoded
 from data.errors import InputError
 from data.store_schema import UtcDateTime, responses, tags
 from data.tags import Status, TaggedResponse
@@ -113,8 +111,7 @@ def sort_keys(order: Order) -> list[ColumnElement[Any]]:
 def cursor_after(order: Order, score: float | None, moment: datetime, response_id: str) -> str:
     """Give the cursor of the page that begins after a response."""
     rank = [score] if order == "lowest_score" else []
-    position = json.dumps([order, *rank, moment.isoformat(), response_id], ensure_ascii=False)
-    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+    return encoded([order, *rank, moment.isoformat(), response_id])
 
 
 def after_cursor(cursor: str, order: Order) -> ColumnElement[bool]:
@@ -126,15 +123,13 @@ def after_cursor(cursor: str, order: Order) -> ColumnElement[bool]:
         If the cursor is not one that `cursor_after` gave for this order.
     """
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        position = json.loads(base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True))
-        made_for, *score, moment, response_id = position
+        made_for, *score, moment, response_id = decoded(cursor)
         at = datetime.fromisoformat(moment).astimezone(UTC)
         rank = _LAST if score in ([], [None]) else float(score[0])
         fits = made_for == order and len(score) == (order == "lowest_score") and math.isfinite(rank)
         if not fits or whole_text(response_id) != response_id:
             raise ValueError("not a position in this order")
-    except (ValueError, TypeError, binascii.Error, RecursionError, OverflowError):
+    except (ValueError, TypeError, RecursionError, OverflowError):
         raise InputError("the cursor is not one that a page of this order gave", column="cursor") from None
     older = tuple_(responses.c.moment, responses.c.response_id) < tuple_(
         literal(at, UtcDateTime()), literal(response_id)

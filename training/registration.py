@@ -41,6 +41,7 @@ EXPERIMENT = "whyscore"
 _ROOT = Path(__file__).resolve().parent.parent
 
 
+@registry_errors()
 def register_model(
     folder: Path,
     settings: Settings,
@@ -71,17 +72,6 @@ def register_model(
     ModelError
         If the registry cannot be used.
     """
-    with registry_errors():
-        return _registered(folder, settings, params, metrics, evaluation)
-
-
-def _registered(
-    folder: Path,
-    settings: Settings,
-    params: Mapping[str, Any],
-    metrics: Mapping[str, float],
-    evaluation: Mapping[str, Any],
-) -> RegisteredVersion:
     client = connect(settings)
     import mlflow
 
