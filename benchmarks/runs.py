@@ -109,16 +109,17 @@ def read_with(method: str, problem: Problem, seed: int, plan: Plan) -> Predictio
     return {"svm": tfidf_svm, "untuned": untuned_svm, "frozen": frozen_logistic}[method](problem, seed)
 
 
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def _surroundings() -> dict[str, Any]:
-    commit = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # Results that were just written are not a change of what is measured.
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results")
     packages = ("torch", "transformers", "scikit-learn", "sentence-transformers")
     return {
-        "commit": commit.stdout.strip(),
+        "commit": _git("describe", "--always") + ("-dirty" if changed else ""),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {name: version(name) for name in packages},
     }

@@ -2,8 +2,9 @@
 
 Needs setfit and what it brings, and nothing of this project, so that it can run in an environment of its
 own: ``python setfit_worker.py TASK.json RESULT.json``. Task: ``encoder`` (a folder), ``texts`` (training),
-``labels`` (for each a list of 0 and 1, or a class number), ``read`` (lists of texts to read), ``pairs``,
-``seed``. Result: ``probabilities`` for each list of `read`, ``classes`` and ``versions``.
+``labels`` (for each a list of 0 and 1, or a class number), ``read`` (lists of texts to read), ``embed``
+(texts to embed with the encoder that came of it), ``pairs``, ``seed``. Result: ``probabilities`` for each list of
+`read`, ``embeddings`` of length 1 for each of `embed`, ``classes`` and ``versions``.
 """
 
 from __future__ import annotations
@@ -43,8 +44,14 @@ def fit_and_read(task: dict[str, Any]) -> dict[str, Any]:
         )
         Trainer(model=model, args=arguments, train_dataset=rows).train()
     probabilities = [model.predict_proba(texts, as_numpy=True).tolist() for texts in task["read"]]
+    embeddings = model.model_body.encode(task["embed"], normalize_embeddings=True) if task["embed"] else []
     classes = [] if several else [int(one) for one in model.model_head.classes_]
-    return {"probabilities": probabilities, "classes": classes, "versions": _versions()}
+    return {
+        "probabilities": probabilities,
+        "embeddings": [one.tolist() for one in embeddings],
+        "classes": classes,
+        "versions": _versions(),
+    }
 
 
 def _versions() -> dict[str, str]:
