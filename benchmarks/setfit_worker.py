@@ -3,8 +3,8 @@
 Needs setfit and what it brings, and nothing of this project, so that it can run in an environment of its
 own: ``python setfit_worker.py TASK.json RESULT.json``. Task: ``encoder`` (a folder), ``texts`` (training),
 ``labels`` (for each a list of 0 and 1, or a class number), ``read`` (lists of texts to read), ``embed``
-(texts to embed with the encoder that came of it), ``pairs``, ``seed``. Result: ``probabilities`` for each list of
-`read`, ``embeddings`` of length 1 for each of `embed`, ``classes`` and ``versions``.
+(texts to embed with the encoder that came of it), ``pairs``, ``seed``. Result: ``probabilities`` for each
+list of `read`, ``embeddings`` of length 1 for each of `embed`, ``classes`` and ``versions``.
 """
 
 from __future__ import annotations
