@@ -66,6 +66,7 @@ def settings_of(seed: int) -> FitSettings:
         head_rate=1e-3,
         small=0,
         average=0.0,
+        patience=3,
         consistency=0.0,
         contrast=0.0,
         seed=seed,

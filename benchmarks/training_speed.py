@@ -1,12 +1,12 @@
 """How fast the product trains beside transformers' Trainer with its defaults, from the same encoder.
 
 Run: ``python benchmarks/training_speed.py --threads 2`` on a machine that does nothing else. The two take
-turns, each going once through the same random comments of FABSA, cut at the same length, in one process with
-the same threads: ours in steps of 32 comments as ``whyscore train`` makes them, Trainer's in steps of 8 in
-fp32, over `AutoModelForSequenceClassification` with one output for each (code, polarity). Timed from the end
-of the first step to the end of the last; ours in passes that read each comment once, and in those that read
-it twice. What a whole training takes is extrapolated from that, for the same number of passes, and for
-Trainer's default number. Hypothesis: Trainer takes at least four times as long.
+turns, each going once through the same random comments of FABSA, cut at the same length, in one process
+with the same threads: ours in steps of 32 comments as ``whyscore train`` makes them, Trainer's in steps of
+8 in fp32, over `AutoModelForSequenceClassification` with one output for each (code, polarity). Timed from
+the end of the first step to the end of the last; ours in passes that read each comment once, and in those
+that read every so many-th twice. What a whole training takes is extrapolated from that, for the same number
+of passes, and for Trainer's default number. Hypothesis: Trainer takes at least four times as long.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Watch:
 
 
 def ours(problem: Problem, part: Part, threads: int, twice: bool) -> Turn:
-    """Go once through the comments as the product does in passes that read each comment once, or twice."""
+    """Go once through the comments as the product does in passes that read each once, or some twice."""
     watch = Watch()
     reads = {"consistency_from": 0, "consistency_after": 0} if twice else {"consistency": 0.0}
     settings = FitSettings(epochs=1, least_steps=1, threads=threads, contrast=0.0, **reads)  # type: ignore[arg-type]
@@ -166,15 +166,15 @@ def main() -> None:
     turns, fitted = take_turns(methods, arguments.rounds, arguments.comments, arguments.threads)
     once, twice, other = (median(turn.rate for turn in method) for method in zip(*turns, strict=True))
     plan = FitSettings()
-    read_once = plan.consistency_after + plan.last_epochs
-    passes = plan.epochs + plan.last_epochs
+    read_once, passes = plan.consistency_after, plan.epochs
     whole = [read_once / a.rate + (passes - read_once) / b.rate for a, b, _ in turns]
     ratios = [passes / c.rate / own for own, (*_, c) in zip(whole, turns, strict=True)]
     ours_s, trainer_s = fitted * median(whole), fitted / other
     print(
         f"{arguments.comments} comments a turn ({arguments.comments // 32} steps of 32, "
         f"{arguments.comments // 8} of 8), {arguments.rounds} rounds, {arguments.threads} threads\n"
-        f"Whyscore {once:.1f} comments/s read once, {twice:.1f} read twice, Trainer {other:.1f}\n"
+        f"Whyscore {once:.1f} comments/s read once, {twice:.1f} where 1 in {plan.consistency_every} is read "
+        f"twice, Trainer {other:.1f}\n"
         f"extrapolated to {fitted:,} comments and {passes} passes, {read_once} of them read once: Whyscore "
         f"{ours_s / 60:.1f} min, Trainer {passes * trainer_s / 60:.1f} min, {median(ratios):.1f} times as "
         f"long ({min(ratios):.1f}-{max(ratios):.1f}); Trainer's default of 3 passes "

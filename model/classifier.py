@@ -108,8 +108,8 @@ class ReasonCodeClassifier:
         comments, targets
             One target for each comment; a code that is unknown there is masked.
         validation
-            Other comments and targets, on which the fit stops, the probabilities are calibrated and the
-            operating points chosen. Without them the last epoch is kept and every threshold is 0.5.
+            Other comments and targets, on which the probabilities are calibrated and the operating points
+            chosen, and on which a fit with patience stops. Without them every threshold is 0.5.
         on_progress
             Called after every step.
         checkpoint
@@ -163,27 +163,6 @@ class ReasonCodeClassifier:
             self._fitted_network(), train, None, before.pad_id, self.settings, on_progress, checkpoint
         )
         self.description_, self.fit_result_ = before, result
-        return self
-
-    def go_on(
-        self,
-        comments: Sequence[str],
-        targets: Sequence[Target],
-        on_progress: Callable[[Progress], None] | None = None,
-        checkpoint: CheckpointPlace | None = None,
-    ) -> ReasonCodeClassifier:
-        """Fit on from where `fit` ended, gently, on more comments; calibration and operating points stay.
-
-        For large sets: what the validation part teaches, at a fraction of a second fit's cost.
-
-        Parameters
-        ----------
-        comments, targets, on_progress, checkpoint
-            As `fit` takes them; usually the comments of both its parts.
-        """
-        train = self._with_definitions_kept(self._fold(comments, targets))
-        pad_id, settings = self._require_description().pad_id, self.settings.at_last()
-        fit_network(self._fitted_network(), train, None, pad_id, settings, on_progress, checkpoint)
         return self
 
     def tokenize(self, comments: Sequence[str]) -> list[TokenizedComment]:

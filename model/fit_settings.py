@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 
@@ -28,18 +27,17 @@ class FitSettings:
     average
         Decay of the moving average of the weights, which is what is validated and kept.
     patience
-        Passes without a gain on validation after which to stop.
-    consistency, consistency_from, consistency_after
-        Weight of the `disagreement` between two readings of a comment, the number of comments from which a
-        set is read so, and the passes before, in which there is little to agree on yet; else each is read
-        once, in half the time.
+        Passes without a gain on validation after which to stop and to keep the best one's weights; 0 makes
+        all passes and keeps the last one's. To choose among a few passes by a few hundred comments is to
+        follow chance, and lets the same comments promise too much of the operating points.
+    consistency, consistency_every, consistency_from, consistency_after
+        Weight of the `disagreement` between two readings of a comment; which comments of a batch are read
+        twice, each or every so many-th; the number of comments from which a set is read so, and the passes
+        before, in which there is little to agree on yet. All else is read once, in half the time.
     contrast, contrast_below
         Weight of the contrast between comments (see `model.contrast`), and the number of comments below
         which a set is fitted with it: it lets an encoder forget what its codes do not need, and codes may
         come later.
-    last_epochs, last_share
-        Passes over all annotations, the validation part's too, with which a large set's fit ends, and the
-        share of the rates that they begin at (see `ReasonCodeClassifier.go_on`).
     seed
         Decides the head's start, the order and the dropout.
     threads
@@ -58,14 +56,13 @@ class FitSettings:
     warmup: float = 0.1
     clip: float = 1.0
     average: float = 0.998
-    patience: int = 3
+    patience: int = 0
     consistency: float = 1.0
+    consistency_every: int = 2
     consistency_from: int = 1000
     consistency_after: int = 1
     contrast: float = 0.2
     contrast_below: int = 1000
-    last_epochs: int = 1
-    last_share: float = 1 / 3
     seed: int = 0
     threads: int | None = None
     precision: str = "auto"
@@ -74,14 +71,3 @@ class FitSettings:
         """How many epochs a set of that size gets: more for a small one, 30 at most."""
         steps_per_epoch = max(1, -(-n_comments // (self.batch_size * processes)))
         return min(30, max(self.epochs, self.least_steps // steps_per_epoch))
-
-    def at_last(self) -> FitSettings:
-        """Give the settings of the last passes: gentler, and in another order."""
-        return dataclasses.replace(
-            self,
-            epochs=self.last_epochs,
-            least_steps=0,
-            encoder_rate=self.last_share * self.encoder_rate,
-            head_rate=self.last_share * self.head_rate,
-            seed=self.seed + 1000,
-        )

@@ -1,4 +1,4 @@
-"""Fine-tuning: encoder and head together, in bf16 where it pays, stopping when validation no longer gains."""
+"""Fine-tuning: encoder and head together, in bf16 where it pays."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit came to: per-epoch history, the epoch kept, and where and how it ran."""
+    """What a fit came to: per-epoch history, the epoch whose weights are kept, and where and how it ran."""
 
     history: tuple[dict[str, float], ...]
     best_epoch: int
@@ -68,14 +68,14 @@ def fit_network(
     on_progress: Callable[[Progress], None] | None = None,
     checkpoint: CheckpointPlace | None = None,
 ) -> FitResult:
-    """Fine-tune a network in place, leaving it with the weights of its best epoch.
+    """Fine-tune a network in place, leaving it with the averaged weights of its last epoch, or of its best.
 
     Parameters
     ----------
     network
         Changed in place; ends on the processor in evaluation mode.
     train, validation
-        Validation decides when to stop and which epoch to keep; None keeps the last.
+        Validation is measured after every epoch; with patience it decides when to stop and which to keep.
     pad_id
         The tokenizer's padding token.
     settings
@@ -154,7 +154,8 @@ class _Run:
     def goes_on(self) -> bool:
         """Tell whether another epoch is due."""
         done = len(self.history)
-        return done < self.epochs and (self.held is None or done - self.best_epoch < self.settings.patience)
+        waits = self.settings.patience if self.held is not None else 0
+        return done < self.epochs and (not waits or done - self.best_epoch < waits)
 
     def epoch(self, on_progress: Callable[[Progress], None] | None) -> None:
         """Pass over the comments once, then look at the validation part."""
@@ -171,15 +172,16 @@ class _Run:
                 on_progress(Progress(self.step, self.steps, number, loss, last))
         record = {"epoch": float(number), "loss": total / max(1, self.steps // self.epochs)}
         with self.average.applied():
-            score = float(number)  # without a validation part the last epoch is the best
+            score = float(number)  # the last epoch is the best, unless patience makes it a choice
             if self.held is not None:
-                score = record["validation_f1"] = self._validate(self.held)
+                record["validation_f1"] = self._validate(self.held)
+                score = record["validation_f1"] if self.settings.patience else score
             if score > self.best_score:
                 self.best_score, self.best_epoch, self.best = score, number, _copy(self.network)
         self.history.append(record)
 
     def best_weights(self) -> dict[str, torch.Tensor]:
-        """Give the averaged weights of the best epoch."""
+        """Give the averaged weights of the epoch that is kept."""
         return self.best or _copy(self.network)
 
     def _validate(self, held: Fold) -> float:
@@ -218,9 +220,10 @@ class _Run:
         self, ids: torch.Tensor, mask: torch.Tensor, present: torch.Tensor, known: torch.Tensor
     ) -> torch.Tensor:
         """Give the loss of a part of a batch; what is read twice has other elements dropped each time."""
-        plan, twice = self.settings, self.readings == 2
+        plan, twice, n = self.settings, self.readings == 2, len(ids)
+        again = slice(None, None, plan.consistency_every)
         if twice:
-            ids, mask, present, known = (torch.cat([one, one]) for one in (ids, mask, present, known))
+            ids, mask, present, known = (torch.cat([one, one[again]]) for one in (ids, mask, present, known))
         with autocast(self.device, self.precision):
             if self.contrasts:
                 states = self.network.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -229,8 +232,7 @@ class _Run:
                 logits, _ = self.network(ids, mask)
         loss = masked_loss(logits, present, known)
         if twice:
-            first, second = logits.chunk(2)
-            loss = loss + plan.consistency * disagreement(first, second, known.chunk(2)[0])
+            loss = loss + plan.consistency * disagreement(logits[:n][again], logits[n:], known[n:])
         if self.contrasts:
             loss = loss + plan.contrast * contrast(states, mask, present, known)
         return loss

@@ -102,10 +102,22 @@ def test_attention_covers_the_tokens_of_each_comment(classifier):
         np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-5)
 
 
-def test_early_stopping_keeps_the_best_epoch(classifier):
-    history = classifier.fit_result_.history
-    scores = [epoch["validation_f1"] for epoch in history]
-    assert classifier.fit_result_.best_epoch == int(np.argmax(scores)) + 1
+def test_a_fit_makes_all_its_passes_and_keeps_the_last(classifier, fit_settings):
+    assert len(classifier.fit_result_.history) == fit_settings.epochs
+    assert classifier.fit_result_.best_epoch == fit_settings.epochs
+
+
+def test_with_patience_a_fit_stops_and_keeps_its_best_pass(
+    tiny_encoder, annotations, targets, taxonomy, fit_settings
+):
+    settings = dataclasses.replace(fit_settings, epochs=30, patience=2)
+    comments = [row.comment for row in annotations[:200]]
+    made = ReasonCodeClassifier(taxonomy.active, str(tiny_encoder), settings, 64)
+    made.fit(comments[:128], targets[:128], (comments[128:], targets[128:200]))
+    scores = [epoch["validation_f1"] for epoch in made.fit_result_.history]
+    best = int(np.argmax(scores)) + 1
+    assert made.fit_result_.best_epoch == best
+    assert len(scores) == best + 2 < 30
 
 
 def test_an_unfitted_classifier_and_no_comments_are_errors():
@@ -215,19 +227,3 @@ def test_fitted_again_on_everything_it_keeps_its_operating_points(
     made.fit_again(comments, targets[:160])
     assert made.description_ == points
     assert not np.array_equal(made.predict_proba(comments), before)
-
-
-def test_gone_on_with_everything_it_keeps_its_operating_points_and_learns_what_is_new(
-    tiny_encoder, annotations, targets, taxonomy, fit_settings
-):
-    settings = dataclasses.replace(fit_settings, epochs=3, last_epochs=2)
-    comments = [row.comment for row in annotations[:260]]
-    made = ReasonCodeClassifier(taxonomy.active, str(tiny_encoder), settings, 64)
-    made.fit(comments[:200], targets[:200], (comments[200:], targets[200:260]))
-    before, points = made.predict_proba(comments), made.description_
-    made.go_on(comments, targets[:260])
-    assert made.description_ == points
-    after = made.predict_proba(comments)
-    assert not np.array_equal(after, before)
-    present, _ = made.labels.encode(targets[200:260])
-    assert np.abs(after[200:] - present).mean() < np.abs(before[200:] - present).mean()

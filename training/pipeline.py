@@ -147,18 +147,15 @@ def _fit(
     on_progress: Callable[[Progress], None] | None,
     stage: Callable[[str], None],
 ) -> None:
-    """Fit on one part, calibrate on another, and learn from both in the end."""
+    """Fit on one part and calibrate on another; of a small set learn from both in the end."""
     place, last = places
     stage("Fine-tuning")
     parts = [(pick(data.comments, p), pick(data.targets, p)) for p in (split.train, split.validation)]
     classifier.fit(*parts[0], parts[1], on_progress, place)
-    both = parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
     if regime == "few-shot":
         stage("Fine-tuning again, on the validation part as well")
+        both = parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
         classifier.fit_again(*both, on_progress, last)
-    else:
-        stage("Going on, on the validation part as well")
-        classifier.go_on(*both, on_progress, last)
 
 
 def _classifier(
