@@ -117,7 +117,7 @@ def test_the_new_code_is_learnt_and_the_summary_says_how(widened, home, base, wi
     comments = [row.comment for row in annotations]
     awful = np.array(["awful" in comment for comment in comments])
     likely = ReasonCodeClassifier.load(folder).predict_proba(comments)[:, 3].max(axis=-1)
-    assert (likely[awful][:, None] > likely[~awful]).mean() > 0.85  # the area under the ROC curve
+    assert (likely[awful][:, None] > likely[~awful]).mean() > 0.8  # the area under the ROC curve
     assert read_seen(base) < read_seen(folder)
     found = evaluate_file(wider / "annotations.jsonl", folder, home)
     assert found.evaluation.comments == summary["test"]
