@@ -12,7 +12,7 @@ class FitSettings:
     Attributes
     ----------
     epochs
-        The most passes over the comments; the learning rate falls to 0 over them.
+        Passes over the comments; the learning rate falls to 0 over them.
     least_steps
         Small sets get more passes, as many as fit into this many steps.
     batch_size

@@ -60,7 +60,8 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same machine: same model.")] = 0,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, max=100, help="The most passes; else as many as do well.")
+        int | None,
+        typer.Option("--epochs", min=1, max=100, help="Passes over the comments; else 3, and more of few."),
     ] = None,
     promote: Annotated[
         bool, typer.Option("--promote/--no-promote", help="Make the new version the champion.")
