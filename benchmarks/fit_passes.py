@@ -30,15 +30,13 @@ from measuring_sets import ROOT, Converted, held_out
 from data.annotations import read_annotations
 from data.settings import Settings
 from data.taxonomy import read_taxonomy
-from data.text import first_rows
 from model import fitting
 from model.classifier import ReasonCodeClassifier
 from model.decision import decide
 from model.definitions import code_texts
 from model.encoder import resolve_encoder
 from model.fit_settings import FitSettings
-from model.operating_points import BALANCED, choose_operating_points
-from model.prediction import predict_network
+from model.operating_points import BALANCED
 from model.starter import find_starter
 from model.vocabulary import TrimmedVocabulary
 from training.evaluation import evaluate
@@ -103,9 +101,9 @@ class Fit:
     def __init__(self, problem: Problem, settings: FitSettings) -> None:
         codes = problem.taxonomy.active
         texts = [code_texts(problem.taxonomy[code]) for code in codes]
-        self.starter = find_starter(resolve_encoder(None).sha256, Settings().home)
+        starter = find_starter(resolve_encoder(None).sha256, Settings().home)
         self.problem, self.settings = problem, settings
-        self.classifier = ReasonCodeClassifier(codes, None, settings, 256, texts, self.starter)
+        self.classifier = ReasonCodeClassifier(codes, None, settings, 256, texts, starter)
         self.split = split_by_text(problem.train.comments)
 
     def part(self, *rows: Any) -> tuple[list[str], list[Any]]:
@@ -116,14 +114,7 @@ class Fit:
     def calibrate(self) -> None:
         """Calibrate the weights as they are on the validation part."""
         comments, targets = self.part(self.split.validation)
-        fold, rows = self.classifier._fold(comments, targets), first_rows(comments)
-        network = self.classifier._fitted_network()
-        guessed, _ = predict_network(network, [fold.comments[row] for row in rows], 0)
-        untold = None if self.starter is None else self.starter.thresholds
-        decided = choose_operating_points(
-            guessed, fold.present[rows], fold.known[rows], self.classifier.labels.codes, untold
-        )
-        self.classifier.description_ = self.classifier._require_description().with_decisions(*decided)
+        self.classifier._calibrate(comments, self.classifier._fold(comments, targets))
 
     def tell(self, name: str) -> None:
         """Print the figures of the weights as they are."""

@@ -131,13 +131,7 @@ class ReasonCodeClassifier:
         read = train.comments if held is None else [*train.comments, *held.comments]
         self.novelty_ = fit_novelty(read, 1 + max(self._tokenizer.get_vocab().values()))
         if held is not None and validation is not None:
-            # A text that stands a hundred times says as much of the probabilities as one that stands once.
-            rows = first_rows(validation[0])
-            probabilities, _ = predict_network(network, [held.comments[row] for row in rows], pad_id)
-            parts = held.present[rows], held.known[rows]
-            untold = None if self.starter is None else self.starter.thresholds
-            decisions = choose_operating_points(probabilities, *parts, self.labels.codes, untold)
-            self.description_ = self._require_description().with_decisions(*decisions)
+            self._calibrate(validation[0], held)
         return self
 
     def fit_again(
@@ -331,6 +325,17 @@ class ReasonCodeClassifier:
         network.definition.copy_(directions(means, centre))
         if self.starter is not None:
             self.starter.apply(network)
+
+    def _calibrate(self, comments: Sequence[str], held: Fold) -> None:
+        """Calibrate the network as it is, and choose its operating points."""
+        # A text that stands a hundred times says as much of the probabilities as one that stands once.
+        rows = first_rows(comments)
+        network, description = self._fitted_network(), self._require_description()
+        probabilities, _ = predict_network(network, [held.comments[row] for row in rows], description.pad_id)
+        parts = held.present[rows], held.known[rows]
+        untold = None if self.starter is None else self.starter.thresholds
+        decisions = choose_operating_points(probabilities, *parts, self.labels.codes, untold)
+        self.description_ = description.with_decisions(*decisions)
 
     def _fold(self, comments: Sequence[str], targets: Sequence[Target]) -> Fold:
         return Fold(self.tokenize(comments), *self.labels.encode(targets))
