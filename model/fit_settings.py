@@ -58,7 +58,7 @@ class FitSettings:
     average: float = 0.998
     patience: int = 0
     consistency: float = 1.0
-    consistency_every: int = 2
+    consistency_every: int = 3
     consistency_from: int = 1000
     consistency_after: int = 1
     contrast: float = 0.2
