@@ -143,7 +143,7 @@ class _Run:
         self.steps = self.epochs * -(-batches // group.count)
         haste = (2.0 if len(self.lengths) < settings.small else 1.0) * group.count**0.5
         self.optimizer, self.schedule = optimizer_for(network, settings, self.steps, haste)
-        self.readings = 1
+        self.again = np.zeros(0, np.bool_)
         self.contrasts = settings.contrast > 0 and len(self.lengths) < settings.contrast_below
         self.average = WeightAverage(network, settings.average)
         self.history: list[dict[str, float]] = []
@@ -162,7 +162,9 @@ class _Run:
         self.network.train()
         plan, total, number = self.settings, 0.0, len(self.history) + 1
         twice = len(self.lengths) >= plan.consistency_from and number > plan.consistency_after
-        self.readings = 2 if plan.consistency and twice else 1
+        # Of a batch, not of its parts: a part of one comment would be read twice each time.
+        self.again = np.zeros(plan.batch_size, np.bool_)
+        self.again[:: plan.consistency_every] = plan.consistency > 0 and twice
         batches = shuffled_batches(self.lengths, self.settings.batch_size, self.order)
         for batch in self.group.share(batches):
             loss = self._learn(batch)
@@ -199,10 +201,9 @@ class _Run:
         """
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
-        for part in memory_parts(batch, self.lengths, self.readings):
-            ids, mask = pad([self.train.comments[i] for i in part], self.pad_id, stepped=True)
-            loss = self._loss(*self._tensors(ids, mask, self.train.present[part], self.train.known[part]))
-            loss = loss * (len(part) / len(batch))
+        places = np.arange(len(batch))
+        for chosen in memory_parts(places, self.lengths[batch], 1 + self.again.mean()):
+            loss = self._loss(batch, chosen)
             torch.autograd.backward(loss)
             total += float(loss.detach())
         self.group.average(self.network.parameters())
@@ -216,25 +217,30 @@ class _Run:
     def _tensors(self, *arrays: NDArray[Any]) -> list[torch.Tensor]:
         return [torch.from_numpy(array).to(self.device) for array in arrays]
 
-    def _loss(
-        self, ids: torch.Tensor, mask: torch.Tensor, present: torch.Tensor, known: torch.Tensor
-    ) -> torch.Tensor:
-        """Give the loss of a part of a batch; what is read twice has other elements dropped each time."""
-        plan, twice, n = self.settings, self.readings == 2, len(ids)
-        again = slice(None, None, plan.consistency_every)
-        if twice:
-            ids, mask, present, known = (torch.cat([one, one[again]]) for one in (ids, mask, present, known))
+    def _loss(self, batch: NDArray[np.intp], chosen: NDArray[np.intp]) -> torch.Tensor:
+        """Give what the chosen places of a batch add to its loss.
+
+        What is read again has other elements dropped then.
+        """
+        plan, part, again = self.settings, batch[chosen], self.again[chosen]
+        n, seconds = len(part), int(again.sum())
+        rows = np.concatenate([np.arange(n), np.flatnonzero(again)])
+        ids, mask = pad([self.train.comments[i] for i in part], self.pad_id, stepped=True)
+        arrays = (ids, mask, self.train.present[part], self.train.known[part])
+        input_ids, real, present, known = self._tensors(*(array[rows] for array in arrays))
         with autocast(self.device, self.precision):
             if self.contrasts:
-                states = self.network.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
-                logits, _ = self.network.score(states, mask)
+                states = self.network.backbone(input_ids=input_ids, attention_mask=real).last_hidden_state
+                logits, _ = self.network.score(states, real)
             else:
-                logits, _ = self.network(ids, mask)
-        loss = masked_loss(logits, present, known)
-        if twice:
-            loss = loss + plan.consistency * disagreement(logits[:n][again], logits[n:], known[n:])
+                logits, _ = self.network(input_ids, real)
+        all_seconds = int(self.again[: len(batch)].sum())
+        loss = masked_loss(logits, present, known) * (len(rows) / (len(batch) + all_seconds))
+        if seconds:
+            differ = disagreement(logits[rows[n:]], logits[n:], known[n:])
+            loss = loss + plan.consistency * differ * (seconds / all_seconds)
         if self.contrasts:
-            loss = loss + plan.contrast * contrast(states, mask, present, known)
+            loss = loss + plan.contrast * contrast(states, real, present, known) * (n / len(batch))
         return loss
 
     def keep(self, place: CheckpointPlace) -> None:

@@ -149,7 +149,7 @@ def shuffled_batches(
 
 
 def memory_parts(
-    batch: NDArray[np.intp], lengths: NDArray[np.int64], readings: int = 1, most: int = 32 * 64 * 64
+    batch: NDArray[np.intp], lengths: NDArray[np.int64], readings: float = 1.0, most: int = 32 * 64 * 64
 ) -> list[NDArray[np.intp]]:
     """Split a batch so that what its attention keeps for the way back stays within bounds.
 
@@ -160,7 +160,7 @@ def memory_parts(
     lengths
         Tokens of each comment, shape (n,).
     readings
-        How often each comment is read at once.
+        How often each comment is read at once, on average.
     most
         Bound on a part's readings times the square of its longest; a single comment may exceed it.
 
@@ -170,5 +170,5 @@ def memory_parts(
         The batch itself where it is within the bound, else parts of like size, each index once.
     """
     longest = int(lengths[batch].max())
-    size = max(1, most // (readings * longest**2))
+    size = max(1, int(most / (readings * longest**2)))
     return np.array_split(batch, -(-len(batch) // size))

@@ -179,8 +179,9 @@ def test_a_comment_that_stands_often_does_not_move_the_thresholds(
     assert fit(rows) == fit(rows + [450] * 300)
 
 
+@pytest.mark.parametrize("every", [1, 2, 3])
 def test_reading_a_batch_in_parts_learns_the_same(
-    tiny_encoder, annotations, targets, taxonomy, fit_settings, monkeypatch
+    tiny_encoder, annotations, targets, taxonomy, fit_settings, monkeypatch, every
 ):
     """Gradients of parts add up to the batch's own, so that memory is the only difference.
 
@@ -188,7 +189,8 @@ def test_reading_a_batch_in_parts_learns_the_same(
     """
     import model.fitting
 
-    settings = dataclasses.replace(fit_settings, epochs=1, batch_size=16, contrast=0.0)
+    reads = {"consistency_from": 0, "consistency_after": 0, "consistency_every": every}
+    settings = dataclasses.replace(fit_settings, epochs=1, batch_size=16, contrast=0.0, **reads)
     comments = [row.comment for row in annotations[:64]]
 
     def fit():
