@@ -1,12 +1,12 @@
 """What each pass of a fit gives, and what may follow the last: which pass to keep, and on what to end.
 
 Run: ``python benchmarks/fit_passes.py fabsa``, with ``--set consistency_every=1`` or other fields of
-`FitSettings` to fit otherwise. After every pass the averaged weights are calibrated on the validation
-part as the product does, and measured on the held-out part; then the mean of the weights of the last two
-passes; with ``--gentle`` what a gentle pass makes of the pass that the validation part prefers: over
-fitted and validation part, then over the validation part with none, as many, or three times as many of
-the others. Hypothesis: the last pass is as good as any, and what learns from the validation part is too
-sure.
+`FitSettings` to fit otherwise, and with ``--encoder FOLDER`` over another encoder. After every pass the
+averaged weights are calibrated on the validation part as the product does, and measured on the held-out
+part; then the mean of the weights of the last two passes; with ``--gentle`` what a gentle pass makes of
+the pass that the validation part prefers: over fitted and validation part, then over the validation part
+with none, as many, or three times as many of the others. Hypothesis: the last pass is as good as any, and
+what learns from the validation part is too sure.
 """
 
 from __future__ import annotations
@@ -98,12 +98,12 @@ class Passes:
 class Fit:
     """A classifier of one problem, and what is said of its weights."""
 
-    def __init__(self, problem: Problem, settings: FitSettings) -> None:
+    def __init__(self, problem: Problem, settings: FitSettings, encoder: str | None) -> None:
         codes = problem.taxonomy.active
         texts = [code_texts(problem.taxonomy[code]) for code in codes]
-        starter = find_starter(resolve_encoder(None).sha256, Settings().home)
+        starter = find_starter(resolve_encoder(encoder).sha256, Settings().home)
         self.problem, self.settings = problem, settings
-        self.classifier = ReasonCodeClassifier(codes, None, settings, 256, texts, starter)
+        self.classifier = ReasonCodeClassifier(codes, encoder, settings, 256, texts, starter)
         self.split = split_by_text(problem.train.comments)
 
     def part(self, *rows: Any) -> tuple[list[str], list[Any]]:
@@ -143,7 +143,8 @@ class Fit:
         rates = {one: GENTLE * getattr(self.settings, one) for one in ("encoder_rate", "head_rate")}
         plan = dataclasses.replace(self.settings, epochs=1, least_steps=0, seed=1000, **rates)
         fold = self.classifier._fold(*self.part(*rows))
-        fitting.fit_network(network, fold, None, 0, plan)
+        pad_id = self.classifier._require_description().pad_id
+        fitting.fit_network(network, fold, None, pad_id, plan)
         self.tell(name)
 
 
@@ -156,13 +157,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--encoder", help="folder or Hugging Face id instead of the packaged one")
     parser.add_argument("--gentle", action="store_true")
     arguments = parser.parse_args()
     build = sample if arguments.row == "sample" else PROBLEMS[arguments.row]
     problem = build(OUT / "files" / arguments.row / str(arguments.seed), arguments.seed)
     changes = {name: ast.literal_eval(value) for name, _, value in (c.partition("=") for c in arguments.set)}
     settings = dataclasses.replace(FitSettings(seed=arguments.seed, threads=arguments.threads), **changes)
-    passes, fit = Passes(), Fit(problem, settings)
+    passes, fit = Passes(), Fit(problem, settings, arguments.encoder)
     fit.classifier.fit(*fit.part(fit.split.train), fit.part(fit.split.validation))
     assert fit.classifier.fit_result_ is not None
     network, history = fit.classifier._fitted_network(), fit.classifier.fit_result_.history
