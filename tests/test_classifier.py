@@ -12,6 +12,7 @@ from data.annotations import Target
 from data.errors import ModelError
 from model.classifier import ReasonCodeClassifier
 from model.description import read_description
+from model.network import ReasonCodeNetwork
 from model.operating_points import POINT_NAMES
 
 
@@ -206,6 +207,27 @@ def test_reading_a_batch_in_parts_learns_the_same(
     parts = model.fitting.memory_parts
     monkeypatch.setattr("model.fitting.memory_parts", lambda *given: parts(*given, most=6 * 20**2))
     np.testing.assert_allclose(fit(), whole, atol=2e-5)
+
+
+@pytest.mark.parametrize(("every", "rows"), [(1, 128), (2, 96), (4, 80)])
+def test_comments_read_alone_are_read_twice_as_often_as_others(
+    tiny_encoder, annotations, targets, taxonomy, fit_settings, monkeypatch, every, rows
+):
+    import model.fitting
+
+    reads = {"consistency_from": 0, "consistency_after": 0, "consistency_every": every}
+    settings = dataclasses.replace(fit_settings, epochs=1, batch_size=16, contrast=0.0, **reads)
+    comments = [row.comment for row in annotations[:64]]
+    parts, forward, read = model.fitting.memory_parts, ReasonCodeNetwork.forward, []
+
+    def counted(network, input_ids, attention_mask):
+        read.append(len(input_ids))
+        return forward(network, input_ids, attention_mask)
+
+    monkeypatch.setattr("model.fitting.memory_parts", lambda *given: parts(*given, most=1))
+    monkeypatch.setattr(ReasonCodeNetwork, "forward", counted)
+    ReasonCodeClassifier(taxonomy.active, str(tiny_encoder), settings, 64).fit(comments, targets[:64])
+    assert sum(read) == rows
 
 
 def _without_dropout(encoder):
