@@ -20,6 +20,8 @@ class FitSettings:
     encoder_rate, head_rate
         Peak learning rates of AdamW (Loshchilov and Hutter 2019); a set of fewer than `small` comments
         learns at twice these, which the sample's few steps need (see ``docs/quality.md``).
+    encoder_width
+        Units of a token state that `encoder_rate` is for; wider encoders learn at a lower one.
     small
         Comments below which a set counts as small.
     weight_decay, warmup, clip
@@ -51,6 +53,7 @@ class FitSettings:
     batch_size: int = 32
     encoder_rate: float = 1e-4
     head_rate: float = 1e-3
+    encoder_width: int = 384
     small: int = 2500
     weight_decay: float = 0.01
     warmup: float = 0.1
