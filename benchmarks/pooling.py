@@ -35,7 +35,7 @@ class PoolingNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-chec
 
     def __init__(self, backbone: nn.Module, width: int, n_codes: int) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone, self.width = backbone, width
         self.weight = nn.Parameter(torch.randn(n_codes * len(POLARITIES), 2 * width) * 0.02)
         self.bias = nn.Parameter(torch.full((n_codes, len(POLARITIES)), -2.0))
         self.dropout = nn.Dropout(0.1)

@@ -329,7 +329,7 @@ def optimizer_for(
         Multiplies both rates.
     """
     groups = []
-    encoder_rate = settings.encoder_rate * min(1.0, settings.encoder_width / network.definition.shape[1])
+    encoder_rate = settings.encoder_rate * min(1.0, settings.encoder_width / network.width)
     for name, parameter in network.named_parameters():
         rate = encoder_rate if name.startswith("backbone.") else settings.head_rate
         decays = parameter.ndim > 1 and not name.endswith("bias")

@@ -33,6 +33,8 @@ class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-c
 
     Attributes
     ----------
+    width
+        As it was given.
     blocks
         Sizes of the groups of codes that are scored together. Codes that are added later make a group
         of their own: products of another shape may differ in their last bits, and nothing may change
@@ -41,7 +43,7 @@ class ReasonCodeNetwork(nn.Module):  # type: ignore[misc]  # torch is not type-c
 
     def __init__(self, backbone: nn.Module, width: int, n_codes: int, dropout: float = 0.1) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone, self.width = backbone, width
         self.reader = DefinitionReader(width)
         self.register_buffer("definition", torch.zeros(n_codes, width))
         self.register_buffer("centre", torch.zeros(width))  # what all definitions share: for codes to come
