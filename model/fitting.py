@@ -222,23 +222,22 @@ class _Run:
 
         What is read again has other elements dropped then.
         """
-        plan, part, again = self.settings, batch[chosen], self.again[chosen]
-        n, seconds = len(part), int(again.sum())
-        rows = np.concatenate([np.arange(n), np.flatnonzero(again)])
-        ids, mask = pad([self.train.comments[i] for i in part], self.pad_id, stepped=True)
-        arrays = (ids, mask, self.train.present[part], self.train.known[part])
-        input_ids, real, present, known = self._tensors(*(array[rows] for array in arrays))
+        plan, part, again = self.settings, batch[chosen], np.flatnonzero(self.again[chosen])
+        n, read = len(part), np.concatenate([part, part[again]])
+        ids, mask = pad([self.train.comments[i] for i in read], self.pad_id, stepped=True)
+        arrays = (ids, mask, self.train.present[read], self.train.known[read])
+        input_ids, real, present, known = self._tensors(*arrays)
         with autocast(self.device, self.precision):
             if self.contrasts:
                 states = self.network.backbone(input_ids=input_ids, attention_mask=real).last_hidden_state
                 logits, _ = self.network.score(states, real)
             else:
                 logits, _ = self.network(input_ids, real)
-        all_seconds = int(self.again[: len(batch)].sum())
-        loss = masked_loss(logits, present, known) * (len(rows) / (len(batch) + all_seconds))
-        if seconds:
-            differ = disagreement(logits[rows[n:]], logits[n:], known[n:])
-            loss = loss + plan.consistency * differ * (seconds / all_seconds)
+        all_again = int(self.again[: len(batch)].sum())
+        loss = masked_loss(logits, present, known) * (len(read) / (len(batch) + all_again))
+        if len(again):
+            differ = disagreement(logits[again], logits[n:], known[n:])
+            loss = loss + plan.consistency * differ * (len(again) / all_again)
         if self.contrasts:
             loss = loss + plan.contrast * contrast(states, real, present, known) * (n / len(batch))
         return loss
