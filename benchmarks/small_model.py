@@ -42,7 +42,7 @@ def make_small_model(home: Path) -> Settings:
     annotations.write_text("".join(lines), encoding="utf-8")
     encoder = make_encoder(home / "encoder", [json.loads(line)["comment"] for line in lines])
     settings = Settings(home=home, threads=1, max_tokens=64)
-    fit = FitSettings(epochs=2, least_steps=1, batch_size=32, threads=1, precision="fp32")
+    fit = FitSettings(epochs=2, least_steps=0, batch_size=32, threads=1, precision="fp32")
     train(annotations, sample_path("taxonomy.yaml"), settings, encoder=str(encoder), fit=fit)
     return settings
 

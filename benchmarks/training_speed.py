@@ -77,7 +77,7 @@ def ours(problem: Problem, part: Part, threads: int, twice: bool) -> Turn:
     """Go once through the comments as the product does in passes that read each once, or some twice."""
     watch = Watch()
     reads = {"consistency_from": 0, "consistency_after": 0} if twice else {"consistency": 0.0}
-    settings = FitSettings(epochs=1, least_steps=1, threads=threads, contrast=0.0, **reads)  # type: ignore[arg-type]
+    settings = FitSettings(epochs=1, least_steps=0, threads=threads, contrast=0.0, **reads)  # type: ignore[arg-type]
     codes = problem.labels.codes
     texts = [code_texts(problem.taxonomy[code]) for code in codes]
     starter = find_starter(resolve_encoder().sha256)

@@ -50,6 +50,7 @@ class FitSettings:
 
     epochs: int = 3
     least_steps: int = 600
+    steps_per_code: int = 20
     batch_size: int = 32
     encoder_rate: float = 1e-4
     head_rate: float = 1e-3
@@ -70,7 +71,18 @@ class FitSettings:
     threads: int | None = None
     precision: str = "auto"
 
-    def passes(self, n_comments: int, processes: int = 1) -> int:
-        """How many epochs a set of that size gets: more for a small one, 30 at most."""
+    def passes(self, n_comments: int, n_codes: int = 0, processes: int = 1) -> int:
+        """Give how many epochs a set gets: more where comments are few (30 at most) or codes many.
+
+        Parameters
+        ----------
+        n_comments, n_codes
+            Of the set; without codes it goes by the comments alone.
+        processes
+            That share each epoch's batches.
+        """
         steps_per_epoch = max(1, -(-n_comments // (self.batch_size * processes)))
-        return min(30, max(self.epochs, self.least_steps // steps_per_epoch))
+        if not self.least_steps:
+            return self.epochs
+        by_codes = min(2 * self.epochs, self.steps_per_code * n_codes // steps_per_epoch)
+        return max(self.epochs, by_codes, min(30, self.least_steps // steps_per_epoch))

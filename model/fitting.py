@@ -138,7 +138,7 @@ class _Run:
         self.drops = np.random.Generator(np.random.SFC64(seed))
         draw_from_bytes(network, self.drops)
         self.lengths = np.array([len(comment.ids) for comment in train.comments])
-        self.epochs = settings.passes(len(self.lengths), group.count)
+        self.epochs = settings.passes(len(self.lengths), train.known.shape[1], group.count)
         batches = max(1, -(-len(self.lengths) // settings.batch_size))
         self.steps = self.epochs * -(-batches // group.count)
         haste = (2.0 if len(self.lengths) < settings.small else 1.0) * group.count**0.5

@@ -114,7 +114,7 @@ def fit_settings():
 
     return FitSettings(
         epochs=12,
-        least_steps=1,
+        least_steps=0,
         batch_size=32,
         encoder_rate=1e-3,
         head_rate=2.5e-3,

@@ -167,6 +167,7 @@ def test_train_evaluate_compare_promote_and_roll_back(whyscore, files, tiny_enco
     assert code == 0
     assert first["model"] == "models:/reason-codes/1"
     assert first["champion"]
+    assert first["training"]["best_epoch"] == 1  # the last: one was asked for, however few the comments are
     assert len(outbox.deliveries()[0]) == 1  # also a training tells of the champion that it made
     assert whyscore(*train, "--epochs", "1", "--seed", "1", "--no-promote")[0] == 0
     listed = json.loads(whyscore("models", "list", "--json")[1])

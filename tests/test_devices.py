@@ -87,7 +87,7 @@ taxonomy = read_taxonomy(files + "/taxonomy.yaml")
 rows = list(read_annotations(files + "/annotations.jsonl", taxonomy))[:200]
 targets = [to_target(row, taxonomy) for row in rows]
 rates = {"head_rate": 2.5e-3, "encoder_rate": 1e-3}
-plan = FitSettings(epochs=3, least_steps=1, batch_size=16, precision="fp32", **rates)
+plan = FitSettings(epochs=3, least_steps=0, batch_size=16, precision="fp32", **rates)
 model = ReasonCodeClassifier(taxonomy.active, encoder, plan, 64)
 comments = [row.comment for row in rows]
 steps = []

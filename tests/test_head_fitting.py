@@ -12,7 +12,7 @@ from model.head_fitting import HEAD_FIT, StatesFold, fit_head, predict_head
 from model.prediction import predict_network
 from model.state_cache import CachedStates, StateCache
 
-PLAN = dataclasses.replace(HEAD_FIT, epochs=4, least_steps=1, batch_size=32, head_rate=1e-2)
+PLAN = dataclasses.replace(HEAD_FIT, epochs=4, least_steps=0, batch_size=32, head_rate=1e-2)
 
 
 @pytest.fixture(scope="module")

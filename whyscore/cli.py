@@ -61,7 +61,9 @@ def train(
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same machine: same model.")] = 0,
     epochs: Annotated[
         int | None,
-        typer.Option("--epochs", min=1, max=100, help="Passes over the comments; else 3, and more of few."),
+        typer.Option(
+            "--epochs", min=1, max=100, help="Passes over the comments; else 3, more of few or of many codes."
+        ),
     ] = None,
     promote: Annotated[
         bool, typer.Option("--promote/--no-promote", help="Make the new version the champion.")

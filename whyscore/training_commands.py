@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +32,9 @@ def run_training(
     from model.fit_settings import FitSettings
     from training.pipeline import lend_hand, train
 
-    fit = FitSettings(seed=seed) if epochs is None else FitSettings(seed=seed, epochs=epochs)
+    fit = FitSettings(seed=seed)
+    if epochs is not None:  # as many as were asked for, also of a small set
+        fit = dataclasses.replace(fit, epochs=epochs, least_steps=0)
     try:
         if not processes().is_main:
             lend_hand(annotations, taxonomy, settings, encoder=encoder, fit=fit)
