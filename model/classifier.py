@@ -35,6 +35,7 @@ from model.prediction import predict_network
 from model.prompts import comment_prefix
 from model.starter import Starter, directions
 from model.state_cache import CachedStates, StateCache, Told, encoder_digest
+from model.teaching import Teacher
 from model.tokens import TokenizedComment, tokenize
 
 WEIGHTS = "model.safetensors"
@@ -100,6 +101,7 @@ class ReasonCodeClassifier:
         validation: tuple[Sequence[str], Sequence[Target]] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         checkpoint: CheckpointPlace | None = None,
+        teacher: Teacher | None = None,
     ) -> ReasonCodeClassifier:
         """Fine-tune the encoder and the head.
 
@@ -114,6 +116,8 @@ class ReasonCodeClassifier:
             Called after every step.
         checkpoint
             Where the fit keeps its state, so that it goes on after a kill.
+        teacher
+            What to learn from besides the targets; calibration hears the targets alone.
 
         Raises
         ------
@@ -125,7 +129,7 @@ class ReasonCodeClassifier:
         self.start()
         network = self._fitted_network()
         pad_id = self._require_description().pad_id
-        train = self._with_definitions_kept(self._fold(comments, targets))
+        train = self._lessons(comments, targets, teacher)
         held = self._fold(*validation) if validation is not None and len(validation[0]) else None
         self.fit_result_ = fit_network(network, train, held, pad_id, self.settings, on_progress, checkpoint)
         read = train.comments if held is None else [*train.comments, *held.comments]
@@ -140,6 +144,7 @@ class ReasonCodeClassifier:
         targets: Sequence[Target],
         on_progress: Callable[[Progress], None] | None = None,
         checkpoint: CheckpointPlace | None = None,
+        teacher: Teacher | None = None,
     ) -> ReasonCodeClassifier:
         """Fit from the start on more comments, keeping calibration and operating points of the `fit` before.
 
@@ -147,12 +152,12 @@ class ReasonCodeClassifier:
 
         Parameters
         ----------
-        comments, targets, on_progress, checkpoint
+        comments, targets, on_progress, checkpoint, teacher
             As `fit` takes them; usually the comments of both its parts.
         """
         before, result = self._require_description(), self.fit_result_
         self.start()
-        train = self._with_definitions_kept(self._fold(comments, targets))
+        train = self._lessons(comments, targets, teacher)
         fit_network(
             self._fitted_network(), train, None, before.pad_id, self.settings, on_progress, checkpoint
         )
@@ -339,6 +344,13 @@ class ReasonCodeClassifier:
 
     def _fold(self, comments: Sequence[str], targets: Sequence[Target]) -> Fold:
         return Fold(self.tokenize(comments), *self.labels.encode(targets))
+
+    def _lessons(self, comments: Sequence[str], targets: Sequence[Target], teacher: Teacher | None) -> Fold:
+        """Give what to learn from: targets, what a teacher says, and codes that nobody annotated."""
+        fold = self._fold(comments, targets)
+        if teacher is not None:
+            fold = teacher.teach(fold, comments, self.labels.codes, self.tokenize, self.settings.seed)
+        return self._with_definitions_kept(fold)
 
     def _with_definitions_kept(self, fold: Fold) -> Fold:
         """Let codes that nobody annotated keep what the starter reads from their definitions.

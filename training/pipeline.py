@@ -23,11 +23,13 @@ from model.encoder import resolve_encoder
 from model.fit_settings import FitSettings
 from model.fitting import Progress
 from model.starter import find_starter
+from model.teaching import Teacher
 from training.evaluation import Evaluation, evaluate_model
 from training.regime import Regime, choose_regime
 from training.registration import check_registry
 from training.release import TrainedModel, read_seen, release
 from training.split import Split, pick, split_by_text, without_fit
+from training.teacher import TeacherOptions, load_teacher
 from training.training_data import TrainingData, load_training_data
 
 _AT_ONCE = 2048
@@ -41,8 +43,10 @@ def train(
     *,
     encoder: str | None = None,
     fit: FitSettings | None = None,
+    teacher: TeacherOptions | None = None,
     make_champion: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
+    on_read: Callable[[int, int], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> TrainedModel:
     """Make a reason-code model of what there is to learn from, and register it.
@@ -57,10 +61,13 @@ def train(
         A folder, a Hugging Face id, or None for the packaged default.
     fit
         How to fine-tune; its seed makes the model repeatable on the same machine.
+    teacher
+        A registered model to learn from as well.
     make_champion
         Whether the new version becomes the one that tagging uses.
-    on_progress, on_stage
-        Told after every step, and when a stage begins.
+    on_progress, on_read, on_stage
+        Told after every step, how many comments the teacher has read, and of how many, and when a stage
+        begins.
 
     Raises
     ------
@@ -68,7 +75,8 @@ def train(
         In one sentence each.
     """
     stage = on_stage or (lambda _: None)
-    made = _make(annotations, taxonomy, settings, encoder, fit, on_progress, stage)
+    told = (on_progress, on_read, stage)
+    made = _make(annotations, taxonomy, settings, encoder, fit, teacher, *told)
     parts = (made.classifier, made.data, made.split, settings, made.facts)
     trained = release(*parts, make_champion=make_champion, on_stage=stage)
     for place in made.places:  # not before: a model that could not be registered need not be fitted again
@@ -83,12 +91,13 @@ def lend_hand(
     *,
     encoder: str | None = None,
     fit: FitSettings | None = None,
+    teacher: TeacherOptions | None = None,
 ) -> None:
     """Take part in a training that the main process leads (see `model.devices`), and leave the rest to it.
 
     Takes what `train` takes there.
     """
-    _make(annotations, taxonomy, settings, encoder, fit, None, lambda _: None)
+    _make(annotations, taxonomy, settings, encoder, fit, teacher, None, None, lambda _: None)
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,9 @@ def _make(
     settings: Settings,
     encoder: str | None,
     fit: FitSettings | None,
+    teacher: TeacherOptions | None,
     on_progress: Callable[[Progress], None] | None,
+    on_read: Callable[[int, int], None] | None,
     stage: Callable[[str], None],
 ) -> _Made:
     stage("Reading")
@@ -118,14 +129,21 @@ def _make(
     if processes().is_main:
         check_registry(settings)
     fitted = choice.regime != "definitions"
+    taught, facts = None, {"regime": choice.regime, "regime_reason": choice.reason}
+    if teacher is not None:
+        if not fitted:
+            raise InputError(f"a teacher needs annotated comments beside it: {choice.reason}")
+        stage("Opening the teacher")
+        taught, about = load_teacher(teacher, data, settings, on_read)
+        facts |= about
     split = split_by_text(data.comments) if fitted else without_fit(len(data.comments))
     plan = dataclasses.replace(fit or FitSettings(), threads=settings.threads)
     classifier = _classifier(data, encoder, plan, settings)
     places: tuple[()] | tuple[CheckpointPlace, CheckpointPlace] = ()
     if fitted:
-        first = _checkpoint(data, classifier, settings)
+        first = _checkpoint(data, classifier, settings, taught)
         places = first, first.of_stage("last")
-        _fit(classifier, data, split, choice.regime, places, on_progress, stage)
+        _fit(classifier, data, split, choice.regime, places, taught, on_progress, stage)
     else:
         if classifier.starter is None:
             named = "" if encoder is None else f" --encoder {encoder}"
@@ -134,7 +152,6 @@ def _make(
                 f"make one with: whyscore starter{named}"
             )
         classifier.start()
-    facts = {"regime": choice.regime, "regime_reason": choice.reason}
     return _Made(classifier, data, split, facts, places)
 
 
@@ -144,6 +161,7 @@ def _fit(
     split: Split,
     regime: Regime,
     places: tuple[CheckpointPlace, CheckpointPlace],
+    teacher: Teacher | None,
     on_progress: Callable[[Progress], None] | None,
     stage: Callable[[str], None],
 ) -> None:
@@ -151,11 +169,11 @@ def _fit(
     place, last = places
     stage("Fine-tuning")
     parts = [(pick(data.comments, p), pick(data.targets, p)) for p in (split.train, split.validation)]
-    classifier.fit(*parts[0], parts[1], on_progress, place)
+    classifier.fit(*parts[0], parts[1], on_progress, place, teacher)
     if regime == "few-shot":
         stage("Fine-tuning again, on the validation part as well")
         both = parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
-        classifier.fit_again(*both, on_progress, last)
+        classifier.fit_again(*both, on_progress, last, teacher)
 
 
 def _classifier(
@@ -167,13 +185,15 @@ def _classifier(
     return ReasonCodeClassifier(codes, encoder, plan, settings.max_tokens, texts, starter)
 
 
-def _checkpoint(data: TrainingData, classifier: ReasonCodeClassifier, settings: Settings) -> CheckpointPlace:
+def _checkpoint(
+    data: TrainingData, classifier: ReasonCodeClassifier, settings: Settings, teacher: Teacher | None
+) -> CheckpointPlace:
     """Give where this fit keeps its state: a later run of the very same fit takes it up."""
     begins = resolve_encoder(classifier.encoder).sha256  # what lies under its name may be another by then
     begins += "" if classifier.starter is None else classifier.starter.digest()
     about = (
         f"{data.digest} {begins} {classifier.settings} {classifier.max_tokens} {settings.home} "
-        f"{processes().count}"
+        f"{processes().count}{'' if teacher is None else ' ' + teacher.digest()}"
     )
     key = hashlib.sha256(about.encode()).hexdigest()
     return CheckpointPlace(settings.home / "unfinished" / f"{key[:16]}.safetensors", key)

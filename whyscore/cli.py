@@ -81,17 +81,29 @@ def train(
     reader: Annotated[
         bool, typer.Option("--reader", help="With --head-only: fit the definition reader too.")
     ] = False,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher", help="A model to learn from as well, of a larger encoder: folder or MLflow URI."
+        ),
+    ] = None,
+    unreviewed: Annotated[
+        Path | None,
+        typer.Option("--unreviewed", help="With --teacher: responses that nobody annotated, for it to read."),
+    ] = None,
+    columns: Mapping = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a reason-code model and register it."""
     from whyscore.refit_commands import refit_options, run_refit
-    from whyscore.training_commands import run_training
+    from whyscore.training_commands import run_training, teacher_options
 
+    taught = teacher_options(teacher, unreviewed, columns, base)
     refit = refit_options(base, new_codes, head_only, reader, annotations, encoder, epochs)
     if refit is not None:
         run_refit(refit, taxonomy, seed, promote, as_json, read_settings())
         return
-    run_training(annotations, taxonomy, encoder, seed, epochs, promote, as_json, read_settings())
+    run_training(annotations, taxonomy, encoder, taught, seed, epochs, promote, as_json, read_settings())
 
 
 @app.command()

@@ -8,18 +8,41 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.errors import MissingExtraError
+from data.errors import InputError, MissingExtraError
 from data.settings import Settings
+from whyscore.options import parse_mapping
 from whyscore.terminal import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
     from training.release import TrainedModel
+    from training.teacher import TeacherOptions
+
+
+def teacher_options(
+    model: str | None, unreviewed: Path | None, mapping: list[str] | None, base: str | None
+) -> TeacherOptions | None:
+    """Give the teacher that ``train`` was asked for, or None; raises `InputError` on what contradicts it."""
+    if model is None:
+        if unreviewed is not None:
+            raise InputError("--unreviewed comments are read by a teacher; name it with --teacher")
+        if mapping:
+            raise InputError("--map names columns of the --unreviewed file")
+        return None
+    if base is not None:
+        raise InputError("--from takes a model further as it is; leave --teacher out")
+    if mapping and unreviewed is None:
+        raise InputError("--map names columns of the --unreviewed file")
+    need_torch()
+    from training.teacher import TeacherOptions
+
+    return TeacherOptions(model, unreviewed, parse_mapping(mapping))
 
 
 def run_training(
     annotations: Path | None,
     taxonomy: Path,
     encoder: str | None,
+    teacher: TeacherOptions | None,
     seed: int,
     epochs: int | None,
     promote: bool,
@@ -37,7 +60,7 @@ def run_training(
         fit = dataclasses.replace(fit, epochs=epochs, least_steps=0)
     try:
         if not processes().is_main:
-            lend_hand(annotations, taxonomy, settings, encoder=encoder, fit=fit)
+            lend_hand(annotations, taxonomy, settings, encoder=encoder, fit=fit, teacher=teacher)
             return
         start = time.monotonic()
         with progress_bar("Fine-tuning") as tell:
@@ -47,8 +70,10 @@ def run_training(
                 settings,
                 encoder=encoder,
                 fit=fit,
+                teacher=teacher,
                 make_champion=promote,
                 on_progress=lambda p: tell(p.step, p.steps, f"epoch {p.epoch}  loss {p.loss:.3f}"),
+                on_read=lambda done, total: tell(done, total, "comments read by the teacher"),
                 on_stage=lambda stage: None if as_json else say(f"{stage} ..."),
             )
     finally:
