@@ -44,6 +44,8 @@ class Teacher:
         How many comments without annotations there are to be for each annotated one. Where `unreviewed` are
         fewer, others are made of the annotated ones' sentences (Jiao et al. 2020, "TinyBERT", who make
         theirs by replacing words).
+    most
+        Comments without annotations that it reads at most.
     on_read
         Told how many comments it has read, and of how many.
     """
@@ -52,7 +54,8 @@ class Teacher:
     weights: str
     unreviewed: tuple[str, ...] = ()
     share: float = 0.7
-    further: float = 1.0
+    further: float = 3.0
+    most: int = 20_000
     on_read: Callable[[int, int], None] | None = None
 
     def knows(self, codes: Sequence[str]) -> NDArray[np.bool_]:
@@ -61,7 +64,7 @@ class Teacher:
 
     def digest(self) -> str:
         """Give a hash of what it is, and of what it reads besides the annotated comments."""
-        found = hashlib.sha256(f"{self.weights} {self.share} {self.further}".encode())
+        found = hashlib.sha256(f"{self.weights} {self.share} {self.further} {self.most}".encode())
         for comment in self.unreviewed:
             found.update(hashlib.sha256(comment.encode("utf-8", "replace")).digest())
         return found.hexdigest()
@@ -106,7 +109,7 @@ class Teacher:
             First the comments of the one given, then the further ones. Where an annotation does not know a
             code and the teacher does, the teacher alone is heard.
         """
-        wanted = round(self.further * len(comments))
+        wanted = min(self.most, max(round(self.further * len(comments)), len(self.unreviewed)))
         more = list(self.unreviewed[:wanted])
         more += recombined(comments, wanted - len(more), seed)
         told = self.read([*comments, *more], codes)

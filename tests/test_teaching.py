@@ -70,8 +70,11 @@ def test_it_reads_comments_that_nobody_annotated_and_makes_what_is_missing():
     assert told == [(512, 900), (900, 900)]
 
 
-def test_no_more_is_read_than_is_wanted():
-    assert taught([[1, 1, 1]] * 4, 0.5, unreviewed=tuple("abcdef")).comments[4:] == ["a", "b"]
+def test_what_nobody_annotated_is_read_as_far_as_time_allows():
+    letters = tuple("abcdef")
+    assert taught([[1, 1, 1]] * 4, 0.5, unreviewed=letters).comments[4:] == list(letters)
+    assert taught([[1, 1, 1]] * 4, 0.5, unreviewed=letters, most=3).comments[4:] == ["a", "b", "c"]
+    assert len(taught([[1, 1, 1]] * 4, 9, unreviewed=letters, most=8).comments) == 12
 
 
 @given(st.lists(st.text(max_size=30), max_size=8), st.integers(0, 20), st.integers(0, 5))
@@ -92,7 +95,8 @@ def test_a_fit_that_hears_something_else_is_another():
         Teacher(Reads(), "abc", ("a",)),
         Teacher(Reads(), "abc", ("b",)),
         Teacher(Reads(), "abc", share=0.1),
-        Teacher(Reads(), "abc", further=3),
+        Teacher(Reads(), "abc", further=1),
+        Teacher(Reads(), "abc", most=1),
     ]
     assert len({teacher.digest() for teacher in teachers}) == len(teachers)
     assert Teacher(Reads(), "abc", ("a",)).digest() == teachers[2].digest()
