@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.settings import Settings
+from data.text import text_hash
 from model.comment_tagger import CommentTagger
 from model.fitting import Fold
 from model.registry import find_model
 from model.teaching import Teacher, recombined
 from tests.conftest import write_comment
 from training.pipeline import train
+from training.release import read_seen
 from training.teacher import TeacherOptions
 
 CODES = ("billing.charge", "product.quality", "support.reach")
@@ -139,10 +141,13 @@ def test_a_model_learns_from_its_teacher_what_nobody_annotated(
     assert trained.summary["teacher"].startswith("reason-codes")
     assert 500 < int(trained.summary["unreviewed"]) <= 600  # one is annotated, and short ones repeat
     assert told[-1][0] == told[-1][1] > 0
+    own = find_model(f"models:/reason-codes/{trained.registered.version}", settings).folder
+    texts = (survey / "responses.csv").read_text(encoding="utf-8").splitlines()[2:]
+    assert {text_hash(text)[:16] for text in texts} <= read_seen(own)  # not to be measured on, and
+    assert read_seen(folder) <= read_seen(own)  # nor what the teacher has learnt
     rng = np.random.default_rng(12)
     comments, labels = zip(*(write_comment(rng) for _ in range(200)), strict=True)
-    uri = f"models:/reason-codes/{trained.registered.version}"
-    student = CommentTagger.load(find_model(uri, settings).folder, 1)
+    student = CommentTagger.load(own, 1)
     hits = [
         {(tag.code, tag.polarity) for tag in tags} & {(one.code, one.polarity) for one in real}
         for tags, real in zip(student.tag(comments), labels, strict=True)

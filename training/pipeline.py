@@ -23,13 +23,12 @@ from model.encoder import resolve_encoder
 from model.fit_settings import FitSettings
 from model.fitting import Progress
 from model.starter import find_starter
-from model.teaching import Teacher
 from training.evaluation import Evaluation, evaluate_model
 from training.regime import Regime, choose_regime
 from training.registration import check_registry
 from training.release import TrainedModel, read_seen, release
 from training.split import Split, pick, split_by_text, without_fit
-from training.teacher import TeacherOptions, load_teacher
+from training.teacher import LoadedTeacher, TeacherOptions, load_teacher
 from training.training_data import TrainingData, load_training_data
 
 _AT_ONCE = 2048
@@ -78,7 +77,7 @@ def train(
     told = (on_progress, on_read, stage)
     made = _make(annotations, taxonomy, settings, encoder, fit, teacher, *told)
     parts = (made.classifier, made.data, made.split, settings, made.facts)
-    trained = release(*parts, make_champion=make_champion, on_stage=stage)
+    trained = release(*parts, seen=made.seen, make_champion=make_champion, on_stage=stage)
     for place in made.places:  # not before: a model that could not be registered need not be fitted again
         place.clear()
     return trained
@@ -102,13 +101,17 @@ def lend_hand(
 
 @dataclass(frozen=True)
 class _Made:
-    """A classifier, what it was made of, what to say of that, and where its fits keep their states."""
+    """A classifier, what it was made of, what to say of that, and where its fits keep their states.
+
+    `seen` holds the hashes of texts that a teacher brought.
+    """
 
     classifier: ReasonCodeClassifier
     data: TrainingData
     split: Split
     facts: dict[str, str]
     places: tuple[CheckpointPlace, ...]
+    seen: frozenset[str] = frozenset()
 
 
 def _make(
@@ -129,13 +132,14 @@ def _make(
     if processes().is_main:
         check_registry(settings)
     fitted = choice.regime != "definitions"
-    taught, facts = None, {"regime": choice.regime, "regime_reason": choice.reason}
+    taught: LoadedTeacher | None = None
+    facts = {"regime": choice.regime, "regime_reason": choice.reason}
     if teacher is not None:
         if not fitted:
             raise InputError(f"a teacher needs annotated comments beside it: {choice.reason}")
         stage("Opening the teacher")
-        taught, about = load_teacher(teacher, data, settings, on_read)
-        facts |= about
+        taught = load_teacher(teacher, data, settings, on_read)
+        facts |= taught.facts
     split = split_by_text(data.comments) if fitted else without_fit(len(data.comments))
     plan = dataclasses.replace(fit or FitSettings(), threads=settings.threads)
     classifier = _classifier(data, encoder, plan, settings)
@@ -152,7 +156,7 @@ def _make(
                 f"make one with: whyscore starter{named}"
             )
         classifier.start()
-    return _Made(classifier, data, split, facts, places)
+    return _Made(classifier, data, split, facts, places, taught.seen if taught else frozenset())
 
 
 def _fit(
@@ -161,12 +165,13 @@ def _fit(
     split: Split,
     regime: Regime,
     places: tuple[CheckpointPlace, CheckpointPlace],
-    teacher: Teacher | None,
+    taught: LoadedTeacher | None,
     on_progress: Callable[[Progress], None] | None,
     stage: Callable[[str], None],
 ) -> None:
     """Fit on one part and calibrate on another; of a small set learn from both in the end."""
     place, last = places
+    teacher = taught.teacher if taught else None
     stage("Fine-tuning")
     parts = [(pick(data.comments, p), pick(data.targets, p)) for p in (split.train, split.validation)]
     classifier.fit(*parts[0], parts[1], on_progress, place, teacher)
@@ -186,14 +191,14 @@ def _classifier(
 
 
 def _checkpoint(
-    data: TrainingData, classifier: ReasonCodeClassifier, settings: Settings, teacher: Teacher | None
+    data: TrainingData, classifier: ReasonCodeClassifier, settings: Settings, taught: LoadedTeacher | None
 ) -> CheckpointPlace:
     """Give where this fit keeps its state: a later run of the very same fit takes it up."""
     begins = resolve_encoder(classifier.encoder).sha256  # what lies under its name may be another by then
     begins += "" if classifier.starter is None else classifier.starter.digest()
     about = (
         f"{data.digest} {begins} {classifier.settings} {classifier.max_tokens} {settings.home} "
-        f"{processes().count}{'' if teacher is None else ' ' + teacher.digest()}"
+        f"{processes().count}{' ' + taught.teacher.digest() if taught else ''}"
     )
     key = hashlib.sha256(about.encode()).hexdigest()
     return CheckpointPlace(settings.home / "unfinished" / f"{key[:16]}.safetensors", key)

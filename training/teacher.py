@@ -15,6 +15,7 @@ from model.classifier import WEIGHTS
 from model.comment_tagger import CommentTagger
 from model.registry import find_model
 from model.teaching import Teacher
+from training.release import read_seen
 from training.training_data import TrainingData
 
 
@@ -37,12 +38,21 @@ class TeacherOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class LoadedTeacher:
+    """A teacher that is ready, what to say of it, and the hashes of the texts that it or its pupil learnt."""
+
+    teacher: Teacher
+    facts: Mapping[str, str]
+    seen: frozenset[str]
+
+
 def load_teacher(
     options: TeacherOptions,
     data: TrainingData,
     settings: Settings,
     on_read: Callable[[int, int], None] | None = None,
-) -> tuple[Teacher, dict[str, str]]:
+) -> LoadedTeacher:
     """Make a teacher ready, and say which it is.
 
     Parameters
@@ -70,7 +80,10 @@ def load_teacher(
     teacher = Teacher(tagger, weights, unreviewed, on_read=on_read)
     if not teacher.knows(data.taxonomy.active).any():
         raise InputError(f"the teacher {location.name} knows none of the taxonomy's reason codes")
-    return teacher, {"teacher": location.name, "unreviewed": str(len(unreviewed))}
+    # What a pupil reaches on comments that its teacher has learnt by heart would say too much of it.
+    seen = read_seen(location.folder).union(text_hash(comment)[:16] for comment in unreviewed)
+    facts = {"teacher": location.name, "unreviewed": str(len(unreviewed))}
+    return LoadedTeacher(teacher, facts, frozenset(seen))
 
 
 def _unreviewed(options: TeacherOptions, data: TrainingData, tagger: CommentTagger) -> tuple[str, ...]:
