@@ -132,7 +132,9 @@ class ReasonCodeClassifier:
         train = self._lessons(comments, targets, teacher)
         held = self._fold(*validation) if validation is not None and len(validation[0]) else None
         self.fit_result_ = fit_network(network, train, held, pad_id, self.settings, on_progress, checkpoint)
-        read = train.comments if held is None else [*train.comments, *held.comments]
+        # People wrote these; comments made of others' sentences repeat them, and all else would seem odd.
+        own = train.comments[: len(comments)]
+        read = own if held is None else [*own, *held.comments]
         self.novelty_ = fit_novelty(read, 1 + max(self._tokenizer.get_vocab().values()))
         if held is not None and validation is not None:
             self._calibrate(validation[0], held)

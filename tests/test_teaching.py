@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from data.settings import Settings
 from data.text import text_hash
+from model.classifier import ReasonCodeClassifier
 from model.comment_tagger import CommentTagger
 from model.fitting import Fold
 from model.registry import find_model
@@ -155,6 +156,24 @@ def test_a_model_learns_from_its_teacher_what_nobody_annotated(
     found = {pair for pairs in hits for pair in pairs}
     assert {code for code, _ in found} == set(CODES)
     assert sum(map(len, hits)) > 0.8 * sum(map(len, labels))
+
+
+def test_what_is_unlike_the_training_is_told_by_what_people_wrote(
+    trained_home, tiny_encoder, annotations, targets, taxonomy, fit_settings
+):
+    comments = [row.comment for row in annotations[:550]]
+    parts = (comments[:450], targets[:450], (comments[450:], targets[450:550]))
+    teacher = Teacher(CommentTagger.load(find_model(None, trained_home).folder, 1), "abc")
+    plan = dataclasses.replace(fit_settings, epochs=1)
+    pupils = [
+        ReasonCodeClassifier(taxonomy.active, str(tiny_encoder), plan, max_tokens=64).fit(*parts, teacher=one)
+        for one in (None, teacher)
+    ]
+    alone, taught = (pupil.novelty_ for pupil in pupils)
+    assert taught.counts.tolist() == alone.counts.tolist()
+    assert taught.threshold == alone.threshold
+    differ = pupils[0].predict_proba(comments) - pupils[1].predict_proba(comments)
+    assert np.abs(differ).max() > 0.01  # it did hear the teacher
 
 
 def test_the_command_hears_a_teacher(whyscore, survey, trained_home, tiny_encoder):
