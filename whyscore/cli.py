@@ -22,9 +22,13 @@ from whyscore.model_commands import models
 from whyscore.options import (
     AsJson,
     DateFormat,
+    EncoderName,
+    Epochs,
     Mapping,
     ModelUri,
     ScaleName,
+    TeacherModel,
+    Unreviewed,
     Window,
     parse_mapping,
     read_settings,
@@ -55,16 +59,9 @@ def train(
         Path | None,
         typer.Argument(help="Annotated comments, JSON lines; without them the definitions are read."),
     ] = None,
-    encoder: Annotated[
-        str | None, typer.Option("--encoder", help="Folder or Hugging Face id; default the packaged one.")
-    ] = None,
+    encoder: EncoderName = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same machine: same model.")] = 0,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            "--epochs", min=1, max=100, help="Passes over the comments; else 3, more of few or of many codes."
-        ),
-    ] = None,
+    epochs: Epochs = None,
     promote: Annotated[
         bool, typer.Option("--promote/--no-promote", help="Make the new version the champion.")
     ] = True,
@@ -81,16 +78,8 @@ def train(
     reader: Annotated[
         bool, typer.Option("--reader", help="With --head-only: fit the definition reader too.")
     ] = False,
-    teacher: Annotated[
-        str | None,
-        typer.Option(
-            "--teacher", help="A model to learn from as well, of a larger encoder: folder or MLflow URI."
-        ),
-    ] = None,
-    unreviewed: Annotated[
-        Path | None,
-        typer.Option("--unreviewed", help="With --teacher: responses that nobody annotated, for it to read."),
-    ] = None,
+    teacher: TeacherModel = None,
+    unreviewed: Unreviewed = None,
     columns: Mapping = None,
     as_json: AsJson = False,
 ) -> None:
@@ -108,9 +97,7 @@ def train(
 
 @app.command()
 def starter(
-    encoder: Annotated[
-        str | None, typer.Option("--encoder", help="Folder or Hugging Face id; default the packaged one.")
-    ] = None,
+    encoder: EncoderName = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A .safetensors file instead of the home folder.")
     ] = None,

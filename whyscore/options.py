@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,6 +27,23 @@ Mapping = Annotated[
 ]
 DateFormat = Annotated[
     str | None, typer.Option("--date-format", help="Of responded_at, such as %d/%m/%Y; default ISO 8601.")
+]
+EncoderName = Annotated[
+    str | None, typer.Option("--encoder", help="Folder or Hugging Face id; default the packaged one.")
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        "--epochs", min=1, max=100, help="Passes over the comments; else 3, more of few or of many codes."
+    ),
+]
+TeacherModel = Annotated[
+    str | None,
+    typer.Option("--teacher", help="A model to learn from as well, usually of a larger encoder."),
+]
+Unreviewed = Annotated[
+    Path | None,
+    typer.Option("--unreviewed", help="With --teacher: responses that nobody annotated, for it to read."),
 ]
 Window = Annotated[
     str | None,
