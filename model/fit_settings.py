@@ -14,7 +14,10 @@ class FitSettings:
     epochs
         Passes over the comments; the learning rate falls to 0 over them.
     least_steps
-        Small sets get more passes, as many as fit into this many steps.
+        Small sets get more passes, as many as fit into this many steps; with 0 every set gets `epochs`.
+    steps_per_code
+        Where codes are many, a set gets as many passes as fit into this many steps for each, and twice
+        `epochs` at most.
     batch_size
         Comments in a step, of each process.
     encoder_rate, head_rate

@@ -19,7 +19,8 @@ from model.teaching import Teacher, recombined
 from tests.conftest import write_comment
 from training.pipeline import train
 from training.release import read_seen
-from training.teacher import TeacherOptions
+from training.teacher import TeacherOptions, load_teacher
+from training.training_data import load_training_data
 
 CODES = ("billing.charge", "product.quality", "support.reach")
 
@@ -156,6 +157,17 @@ def test_a_model_learns_from_its_teacher_what_nobody_annotated(
     found = {pair for pairs in hits for pair in pairs}
     assert {code for code, _ in found} == set(CODES)
     assert sum(map(len, hits)) > 0.8 * sum(map(len, labels))
+
+
+def test_what_the_teacher_does_not_read_stays_unseen(survey, trained_home, monkeypatch):
+    monkeypatch.setattr(Teacher, "most", 5)
+    folder = find_model(None, trained_home).folder
+    options = TeacherOptions(str(folder), survey / "responses.csv", {"comment": "What is it?"})
+    data = load_training_data(survey / "few.jsonl", survey / "taxonomy.yaml")
+    loaded = load_teacher(options, data, trained_home)
+    read = {text_hash(comment)[:16] for comment in loaded.teacher.unreviewed}
+    assert len(read) == 5
+    assert loaded.seen == read | read_seen(folder)
 
 
 def test_what_is_unlike_the_training_is_told_by_what_people_wrote(

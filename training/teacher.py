@@ -87,7 +87,7 @@ def load_teacher(
 
 
 def _unreviewed(options: TeacherOptions, data: TrainingData, tagger: CommentTagger) -> tuple[str, ...]:
-    """Give the comments of the file, each once, in an order that depends on nothing but their texts."""
+    """Give the comments of the file that are read, each once; which they are hangs on their texts alone."""
     if options.unreviewed is None:
         return ()
     annotated = {text_hash(comment) for comment in data.comments}
@@ -95,4 +95,5 @@ def _unreviewed(options: TeacherOptions, data: TrainingData, tagger: CommentTagg
     texts = {text_hash(one.comment): one.comment for one in responses if one.comment is not None}
     found = [texts[key] for key in sorted(texts.keys() - annotated)]
     silent = tagger.abstains(found)
-    return tuple(comment for comment, skip in zip(found, silent, strict=True) if not skip)
+    # The others stay unseen: they may be annotated one day, and measured on.
+    return tuple(comment for comment, skip in zip(found, silent, strict=True) if not skip)[: Teacher.most]

@@ -22,16 +22,14 @@ def teacher_options(
     model: str | None, unreviewed: Path | None, mapping: list[str] | None, base: str | None
 ) -> TeacherOptions | None:
     """Give the teacher that ``train`` was asked for, or None; raises `InputError` on what contradicts it."""
+    if mapping and unreviewed is None:
+        raise InputError("--map names columns of the --unreviewed file")
     if model is None:
         if unreviewed is not None:
             raise InputError("--unreviewed comments are read by a teacher; name it with --teacher")
-        if mapping:
-            raise InputError("--map names columns of the --unreviewed file")
         return None
     if base is not None:
         raise InputError("--from takes a model further as it is; leave --teacher out")
-    if mapping and unreviewed is None:
-        raise InputError("--map names columns of the --unreviewed file")
     need_torch()
     from training.teacher import TeacherOptions
 
