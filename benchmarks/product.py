@@ -48,7 +48,7 @@ def train_and_read(files: Converted, comments: list[str], seed: int) -> Predicti
     """Train on files as ``whyscore train --seed`` does, and read comments."""
     with _settings() as settings:
         trained = train(files.train, files.taxonomy, settings, fit=FitSettings(seed=seed))
-        return _read(trained, files.taxonomy, comments, settings)
+        return read_registered(trained, files.taxonomy, comments, settings)
 
 
 @contextmanager
@@ -62,7 +62,9 @@ def _uri(trained: TrainedModel, settings: Settings) -> str:
     return f"models:/{settings.model_name}/{trained.registered.version}"
 
 
-def _read(trained: TrainedModel, taxonomy: Path, comments: list[str], settings: Settings) -> Prediction:
+def read_registered(
+    trained: TrainedModel, taxonomy: Path, comments: list[str], settings: Settings
+) -> Prediction:
     """Read comments with the exported model; codes in the order of the taxonomy."""
     tagger = CommentTagger.load(find_model(_uri(trained, settings), settings).folder, settings.threads)
     codes = tagger.description.codes
@@ -112,7 +114,7 @@ def late_code(before: Converted, after: Converted, comments: list[str], seed: in
     """
     settings, model = _former(before)
     added = refit(after.train, after.taxonomy, model, settings, regime="new-codes", seed=seed)
-    return _read(added, after.taxonomy, comments, settings)
+    return read_registered(added, after.taxonomy, comments, settings)
 
 
 def _former(before: Converted) -> tuple[Settings, str]:

@@ -21,7 +21,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from experiments import METHODS, ROWS, Experiment, experiments
+from experiments import METHODS, ROWS, WITHOUT_TEACHER, Experiment, experiments
 from measuring_sets import ROOT
 from quality_table import markdown
 from runs import Plan, kept_result, measure
@@ -40,6 +40,7 @@ def main() -> None:
         arguments.again,
         arguments.setfit_python,
         arguments.setfit_pairs,
+        arguments.teacher_encoder,
         None if arguments.tiny else KEPT,
     )
     for experiment in [] if arguments.table else list(experiments(names, arguments.methods, arguments.seeds)):
@@ -72,7 +73,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(row.name for row in ROWS))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS)
     parser.add_argument("--seeds", type=int, nargs="+", help="instead of each row's own")
     parser.add_argument(
         "--only",
@@ -89,8 +90,12 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--setfit-python", type=Path, help="interpreter of an environment that has SetFit")
     parser.add_argument("--setfit-pairs", type=int, help="pairs of comments that SetFit learns from")
+    parser.add_argument(
+        "--teacher-encoder", type=Path, help="measure the product with a teacher of that encoder as well"
+    )
     parser.add_argument("--markdown", type=Path, help="write the table there as well")
     arguments = parser.parse_args()
+    arguments.methods = arguments.methods or (METHODS if arguments.teacher_encoder else WITHOUT_TEACHER)
     unknown = set(arguments.rows) - {row.name for row in ROWS}
     if unknown:
         parser.error(f"there is no row {', '.join(sorted(unknown))}")

@@ -31,6 +31,8 @@ class Plan:
         Measure again where a result is kept.
     setfit_python, setfit_pairs
         See `setfit_peer.setfit`.
+    teacher_encoder
+        See `taught.taught`.
     kept
         Folder of the results.
     """
@@ -40,6 +42,7 @@ class Plan:
     again: bool = False
     setfit_python: Path | None = None
     setfit_pairs: int | None = None
+    teacher_encoder: Path | None = None
     kept: Path | None = None
 
     @property
@@ -96,6 +99,10 @@ def read_with(method: str, problem: Problem, seed: int, plan: Plan) -> Predictio
         from product import product
 
         return product(problem, seed)
+    if method == "taught":
+        from taught import taught
+
+        return taught(problem, seed, plan.teacher_encoder, plan.folder / "teachers")
     if method == "pooling":
         from pooling import pooling
 

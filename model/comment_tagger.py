@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,8 @@ from model.labels import LabelSpace
 from model.novelty import Novelty, read_novelty
 from model.operating_points import BALANCED, PointName
 from model.tokens import TokenizedComment, tokenize
+
+_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +110,27 @@ class CommentTagger:
         """Tokenize comments as the network reads them."""
         return tokenize(self.tokenizer, comments, self.description.prefix)
 
-    def probabilities(self, comments: Sequence[str]) -> NDArray[np.float32]:
-        """Give the calibrated probability of every pair, shape (n_comments, n_codes, n_polarities)."""
-        if not comments:
-            return np.zeros((0, *self.labels.shape), np.float32)
-        reading = self.engine.read(self.tokenize(comments))
-        return self.description.calibrate(reading.probabilities)
+    def probabilities(
+        self, comments: Sequence[str], on_read: Callable[[int, int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Give the calibrated probability of every pair, shape (n_comments, n_codes, n_polarities).
+
+        Parameters
+        ----------
+        comments
+            As many as there are: they are read in parts, so that memory does not grow with them.
+        on_read
+            Told after each part how many comments are read, and of how many.
+        """
+        told = np.zeros((len(comments), *self.labels.shape), np.float32)
+        # An engine also says what every token adds to every code, which for all at once would not fit.
+        for first in range(0, len(comments), _AT_ONCE):
+            part = slice(first, first + _AT_ONCE)
+            reading = self.engine.read(self.tokenize(comments[part]))
+            told[part] = self.description.calibrate(reading.probabilities)
+            if on_read is not None:
+                on_read(min(part.stop, len(comments)), len(comments))
+        return told
 
     def choose(self, comments: Sequence[str], point: PointName = BALANCED) -> NDArray[np.bool_]:
         """Give the pairs that reach their threshold, shape (n_comments, n_codes, n_polarities).

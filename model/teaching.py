@@ -18,7 +18,6 @@ from model.tokens import TokenizedComment
 Arrays = NDArray[np.float32]
 Tokenizes = Callable[[Sequence[str]], list[TokenizedComment]]
 
-_AT_ONCE = 512
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
 
 
@@ -75,11 +74,7 @@ class Teacher:
         own = self.tagger.description.codes
         known = np.flatnonzero(self.knows(codes))
         columns = [own.index(code) for code in codes if code in own]
-        for first in range(0, len(comments), _AT_ONCE):
-            part = slice(first, first + _AT_ONCE)
-            told[part, known] = self.tagger.probabilities(comments[part])[:, columns]
-            if self.on_read is not None:
-                self.on_read(min(part.stop, len(comments)), len(comments))
+        told[:, known] = self.tagger.probabilities(comments, self.on_read)[:, columns]
         return told
 
     def teach(

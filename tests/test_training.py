@@ -109,6 +109,11 @@ def test_the_exported_network_is_the_trained_one(classifier, annotations, taxono
     assert export_engines(classifier, tmp_path, comments).engines["onnx"].difference < 1e-4
     tagger = CommentTagger.load(tmp_path, threads=1)
     assert np.array_equal(tagger.choose(comments), classifier.predict(comments))
+    told, many = [], [f"{comment} {i}" for i in range(3) for comment in comments]
+    everything = tagger.probabilities(many, lambda *read: told.append(read))
+    assert told == [(512, 600), (600, 600)]
+    assert everything[500:] == pytest.approx(tagger.probabilities(many[500:]), abs=1e-4)
+    assert tagger.probabilities([]).shape == (0, *everything.shape[1:])
     (tmp_path / "model.onnx").write_bytes(b"half")
     with pytest.raises(ModelError, match="cannot be loaded"):
         CommentTagger.load(tmp_path)

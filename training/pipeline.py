@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from data.annotations import read_annotations, to_target
 from data.errors import InputError
 from data.settings import Settings
@@ -30,9 +28,6 @@ from training.release import TrainedModel, read_seen, release
 from training.split import Split, pick, split_by_text, without_fit
 from training.teacher import LoadedTeacher, TeacherOptions, load_teacher
 from training.training_data import TrainingData, load_training_data
-
-_AT_ONCE = 2048
-"""Comments that an evaluation reads at a time."""
 
 
 def train(
@@ -239,9 +234,6 @@ def evaluate_file(annotations: str | Path, folder: Path, settings: Settings) -> 
         )
     present, known = tagger.labels.encode([to_target(row, tagger.taxonomy) for row in fresh])
     comments = [row.comment for row in fresh]
-    # An engine also says what every token adds to every code, which for all at once would not fit in memory.
-    parts = [comments[first : first + _AT_ONCE] for first in range(0, len(comments), _AT_ONCE)]
-    probabilities = np.concatenate([tagger.probabilities(part) for part in parts])
-    abstained = np.concatenate([tagger.abstains(part) for part in parts])
+    probabilities, abstained = tagger.probabilities(comments), tagger.abstains(comments)
     evaluation = evaluate_model(probabilities, present, known, tagger.description, abstained)
     return HeldOutEvaluation(evaluation, len(rows) - len(fresh))

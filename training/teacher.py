@@ -94,6 +94,11 @@ def _unreviewed(options: TeacherOptions, data: TrainingData, tagger: CommentTagg
     responses = read_responses(options.unreviewed, columns=options.columns)
     texts = {text_hash(one.comment): one.comment for one in responses if one.comment is not None}
     found = [texts[key] for key in sorted(texts.keys() - annotated)]
-    silent = tagger.abstains(found)
+    kept = list[str]()
+    for first in range(0, len(found), Teacher.most):
+        part = found[first : first + Teacher.most]
+        kept += [comment for comment, skip in zip(part, tagger.abstains(part), strict=True) if not skip]
+        if len(kept) >= Teacher.most:
+            break
     # The others stay unseen: they may be annotated one day, and measured on.
-    return tuple(comment for comment, skip in zip(found, silent, strict=True) if not skip)[: Teacher.most]
+    return tuple(kept[: Teacher.most])
