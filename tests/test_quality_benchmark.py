@@ -225,3 +225,25 @@ def test_pooling_is_fitted_and_read_as_the_product_is(tiny_encoder):
     probabilities, _ = predict_network(network, comments, 0)
     assert (probabilities[::2, 0, 0] > probabilities[1::2, 0, 0].max()).all()
     assert (probabilities[1::2, 1, 0] > probabilities[::2, 1, 0].max()).all()
+
+
+def test_a_teacher_is_fitted_where_there_is_none_and_kept(trained_home, tmp_path):
+    from taught import fitted_teacher, settings_in
+
+    nowhere = tmp_path / "train.jsonl", tmp_path / "taxonomy.yaml"
+    assert fitted_teacher(*nowhere, None, trained_home) == "models:/reason-codes@champion"
+    with pytest.raises(SystemExit, match="--teacher-encoder"):
+        fitted_teacher(*nowhere, None, settings_in(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_product_with_a_teacher_is_measured_where_there_is_an_encoder_for_one(given, monkeypatch, capsys):
+    import quality
+
+    monkeypatch.setattr(
+        "sys.argv", ["quality.py", "fabsa", "--list", *["--teacher-encoder", "folder"] * given]
+    )
+    quality.main()
+    listed = capsys.readouterr().out
+    assert "fabsa/all/product-0" in listed
+    assert ("fabsa/all/taught-0" in listed) == given
