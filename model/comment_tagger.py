@@ -122,15 +122,17 @@ class CommentTagger:
         on_read
             Told after each part how many comments are read, and of how many.
         """
-        told = np.zeros((len(comments), *self.labels.shape), np.float32)
+        if not comments:
+            return np.zeros((0, *self.labels.shape), np.float32)
+        told = []
         # An engine also says what every token adds to every code, which for all at once would not fit.
         for first in range(0, len(comments), _AT_ONCE):
             part = slice(first, first + _AT_ONCE)
             reading = self.engine.read(self.tokenize(comments[part]))
-            told[part] = self.description.calibrate(reading.probabilities)
+            told.append(self.description.calibrate(reading.probabilities))
             if on_read is not None:
                 on_read(min(part.stop, len(comments)), len(comments))
-        return told
+        return np.concatenate(told)
 
     def choose(self, comments: Sequence[str], point: PointName = BALANCED) -> NDArray[np.bool_]:
         """Give the pairs that reach their threshold, shape (n_comments, n_codes, n_polarities).

@@ -11,7 +11,7 @@ from data.errors import ModelError
 from model import engine_choice
 from model.comment_tagger import CommentTagger
 from model.engine import Reading
-from model.engine_choice import CHOICES, choose_engine, machine_key, measure
+from model.engine_choice import CHOICES, choose_engine, measure
 from model.engine_f1 import LabelledPart
 from model.engine_record import ENGINE_RECORD, ENGINES, EngineCheck, open_engine, read_record
 from model.engine_variants import derive_engines
@@ -173,11 +173,11 @@ def test_the_quickest_is_chosen_once_and_remembered(folder, tmp_path, rates):
     [b"", b"{", b"[]", b"\xff\xfe", b'{"KEY": {"engine": "abacus"}}', b'{"KEY": 5}', b"[" * 100_000],
 )
 def test_a_memory_that_makes_no_sense_is_made_anew(folder, tmp_path, rates, content):
-    allowed = read_record(folder).kept
-    key = machine_key(folder, 1, allowed)
+    choose_engine(folder, 0, 1, "auto", tmp_path)
+    (key,) = json.loads((tmp_path / CHOICES).read_text())  # which engines it names hangs on the processor
     (tmp_path / CHOICES).write_bytes(content.replace(b"KEY", key.encode()))
     assert choose_engine(folder, 0, 1, "auto", tmp_path)[0] == "openvino"
-    assert rates["asked"] == 1
+    assert rates["asked"] == 2
     assert json.loads((tmp_path / CHOICES).read_text())[key]["engine"] == "openvino"
 
 
