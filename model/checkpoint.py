@@ -12,6 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+TEACHER = "teacher"  # the stage in which a teacher reads
+
 
 @dataclass(frozen=True)
 class Checkpoint:

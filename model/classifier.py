@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from data.annotations import Target
 from data.errors import ModelError
 from data.text import first_rows
-from model.checkpoint import CheckpointPlace
+from model.checkpoint import TEACHER, CheckpointPlace
 from model.code_decisions import CodeDecisions
 from model.code_parameters import CodeParameters
 from model.decision import decide
@@ -129,7 +129,7 @@ class ReasonCodeClassifier:
         self.start()
         network = self._fitted_network()
         pad_id = self._require_description().pad_id
-        train = self._lessons(comments, targets, teacher)
+        train = self._lessons(comments, targets, teacher, checkpoint)
         held = self._fold(*validation) if validation is not None and len(validation[0]) else None
         self.fit_result_ = fit_network(network, train, held, pad_id, self.settings, on_progress, checkpoint)
         # People wrote these; comments made of others' sentences repeat them, and all else would seem odd.
@@ -159,7 +159,7 @@ class ReasonCodeClassifier:
         """
         before, result = self._require_description(), self.fit_result_
         self.start()
-        train = self._lessons(comments, targets, teacher)
+        train = self._lessons(comments, targets, teacher, checkpoint)
         fit_network(
             self._fitted_network(), train, None, before.pad_id, self.settings, on_progress, checkpoint
         )
@@ -347,11 +347,19 @@ class ReasonCodeClassifier:
     def _fold(self, comments: Sequence[str], targets: Sequence[Target]) -> Fold:
         return Fold(self.tokenize(comments), *self.labels.encode(targets))
 
-    def _lessons(self, comments: Sequence[str], targets: Sequence[Target], teacher: Teacher | None) -> Fold:
+    def _lessons(
+        self,
+        comments: Sequence[str],
+        targets: Sequence[Target],
+        teacher: Teacher | None,
+        checkpoint: CheckpointPlace | None,
+    ) -> Fold:
         """Give what to learn from: targets, what a teacher says, and codes that nobody annotated."""
         fold = self._fold(comments, targets)
         if teacher is not None:
-            fold = teacher.teach(fold, comments, self.labels.codes, self.tokenize, self.settings.seed)
+            place = None if checkpoint is None else checkpoint.of_stage(TEACHER)
+            codes, seed = self.labels.codes, self.settings.seed
+            fold = teacher.teach(fold, comments, codes, self.tokenize, seed, place)
         return self._with_definitions_kept(fold)
 
     def _with_definitions_kept(self, fold: Fold) -> Fold:

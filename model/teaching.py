@@ -8,16 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from data.annotations import POLARITIES
+from model.checkpoint import Checkpoint, CheckpointPlace, read_checkpoint, write_checkpoint
 from model.comment_tagger import CommentTagger
+from model.devices import processes
 from model.fitting import Fold
 from model.tokens import TokenizedComment
 
 Arrays = NDArray[np.float32]
 Tokenizes = Callable[[Sequence[str]], list[TokenizedComment]]
 
+_KEPT = 2048  # comments after which it is kept what they were read as
+_READ = "probabilities"
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
 
 
@@ -68,14 +73,35 @@ class Teacher:
             found.update(hashlib.sha256(comment.encode("utf-8", "replace")).digest())
         return found.hexdigest()
 
-    def read(self, comments: Sequence[str], codes: Sequence[str]) -> Arrays:
-        """Give its probabilities, shape (n_comments, n_codes, n_polarities); 0 of codes that it lacks."""
+    def read(
+        self, comments: Sequence[str], codes: Sequence[str], place: CheckpointPlace | None = None
+    ) -> Arrays:
+        """Give its probabilities, shape (n_comments, n_codes, n_polarities); 0 of codes that it lacks.
+
+        At `place` it keeps what it has read, so that after a kill it goes on from there.
+        """
         told = np.zeros((len(comments), len(codes), len(POLARITIES)), np.float32)
         own = self.tagger.description.codes
-        known = np.flatnonzero(self.knows(codes))
         columns = [own.index(code) for code in codes if code in own]
-        told[:, known] = self.tagger.probabilities(comments, self.on_read)[:, columns]
+        parts = [] if place is None else _taken_up(place)
+        done = sum(map(len, parts))
+        while done < len(comments):
+            part = comments[done : done + _KEPT]
+            parts.append(self.tagger.probabilities(part, self._telling(done, len(comments))))
+            done += len(part)
+            if place is not None and processes().is_main:
+                read = {_READ: torch.from_numpy(np.concatenate(parts))}
+                write_checkpoint(place.path, place.key, Checkpoint(read, {}))
+        if parts:
+            told[:, self.knows(codes)] = np.concatenate(parts)[:, columns]
         return told
+
+    def _telling(self, before: int, total: int) -> Callable[[int, int], None]:
+        def tell(done: int, _: int) -> None:
+            if self.on_read is not None:
+                self.on_read(before + done, total)
+
+        return tell
 
     def teach(
         self,
@@ -84,6 +110,7 @@ class Teacher:
         codes: Sequence[str],
         tokenize: Tokenizes,
         seed: int,
+        place: CheckpointPlace | None = None,
     ) -> Fold:
         """Let its probabilities stand beside the annotations, and add comments that nobody annotated.
 
@@ -97,6 +124,8 @@ class Teacher:
             As the learner reads comments.
         seed
             Decides which sentences stand together.
+        place
+            Where it keeps what it has read, as `read` does.
 
         Returns
         -------
@@ -107,7 +136,7 @@ class Teacher:
         wanted = min(self.most, max(round(self.further * len(comments)), len(self.unreviewed)))
         more = list(self.unreviewed[:wanted])
         more += recombined(comments, wanted - len(more), seed)
-        told = self.read([*comments, *more], codes)
+        told = self.read([*comments, *more], codes, place)
         own, knows = len(comments), self.knows(codes).astype(np.float32)
         heard = np.where(fold.known > 0, self.share, 1.0) * knows
         mixed = fold.present + heard[..., None] * (told[:own] - fold.present)
@@ -117,6 +146,11 @@ class Teacher:
             np.concatenate([mixed, told[own:]]).astype(np.float32),
             known.astype(np.float32),
         )
+
+
+def _taken_up(place: CheckpointPlace) -> list[Arrays]:
+    found = read_checkpoint(place.path, place.key)
+    return [] if found is None else [found.tensors[_READ].numpy()]
 
 
 def recombined(comments: Sequence[str], n: int, seed: int) -> list[str]:

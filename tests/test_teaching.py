@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from data.settings import Settings
 from data.text import text_hash
+from model.checkpoint import CheckpointPlace
 from model.classifier import ReasonCodeClassifier
 from model.comment_tagger import CommentTagger
 from model.fitting import Fold
@@ -94,6 +95,44 @@ def test_recombined_comments_are_made_of_sentences(comments, n, seed):
     assert all(word in words or word in whole for comment in made for word in comment.split())
 
 
+class Killed(Exception):
+    """What stands for a kill."""
+
+
+def test_after_a_kill_it_goes_on_reading_where_it_was(tmp_path):
+    comments = [f"comment {i}" for i in range(5000)]
+    read = []
+
+    class Dies(Reads):
+        alive = True
+
+        def probabilities(self, part, on_read=None):
+            if self.alive and len(read) > 4000:
+                raise Killed
+            read.extend(part)
+            found = super().probabilities(part, on_read)
+            found[:, 0, 0] = [int(comment.split()[1]) / 5000 for comment in part]
+            return found
+
+    told = []
+    tagger, place = Dies(), CheckpointPlace(tmp_path / "new" / "it.safetensors", "this fit")
+    teacher = Teacher(tagger, "abc", on_read=lambda *n: told.append(n))
+    with pytest.raises(Killed):
+        teacher.read(comments, CODES, place)
+    tagger.alive = False
+    found = teacher.read(comments, CODES, place)
+    assert read == comments  # each once
+    assert found[:, 2, 0] == pytest.approx(np.arange(5000) / 5000)
+    assert told[-1] == (5000, 5000)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert np.array_equal(teacher.read(comments, CODES, place), found)
+    assert len(read) == 5000
+    teacher.read(comments[:10], CODES, dataclasses.replace(place, key="another fit"))
+    assert len(read) == 5010
+    place.path.write_bytes(b"half")
+    assert np.array_equal(teacher.read(comments, CODES, place), found)
+
+
 def test_a_fit_that_hears_something_else_is_another():
     teachers = [
         Teacher(Reads(), "abc"),
@@ -139,12 +178,30 @@ def test_a_model_learns_from_its_teacher_what_nobody_annotated(
     options = TeacherOptions(str(folder), survey / "responses.csv", {"comment": "What is it?"})
     told = []
     fit = dataclasses.replace(fit_settings, epochs=24)
-    trained = train(
-        *files, encoder=str(tiny_encoder), fit=fit, teacher=options, on_read=lambda *n: told.append(n)
-    )
+
+    def taught(**options_of_train):
+        return train(
+            *files,
+            encoder=str(tiny_encoder),
+            fit=fit,
+            teacher=options,
+            on_read=lambda *n: told.append(n),
+            **options_of_train,
+        )
+
+    def kill_the_second_fit(_):
+        if len({total for _, total in told}) > 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        taught(on_progress=kill_the_second_fit)
+    assert told[-1][0] == told[-1][1] > 0
+    told.clear()
+    trained = taught()
+    assert not told  # what it read before the kill it need not read again
+    assert not list((tmp_path / "unfinished").iterdir())
     assert trained.summary["teacher"].startswith("reason-codes")
     assert 500 < int(trained.summary["unreviewed"]) <= 600  # one is annotated, and short ones repeat
-    assert told[-1][0] == told[-1][1] > 0
     own = find_model(f"models:/reason-codes/{trained.registered.version}", settings).folder
     texts = (survey / "responses.csv").read_text(encoding="utf-8").splitlines()[2:]
     assert {text_hash(text)[:16] for text in texts} <= read_seen(own)  # not to be measured on, and

@@ -12,7 +12,7 @@ from data.annotations import read_annotations, to_target
 from data.errors import InputError
 from data.settings import Settings
 from data.text import text_hash
-from model.checkpoint import CheckpointPlace
+from model.checkpoint import TEACHER, CheckpointPlace
 from model.classifier import ReasonCodeClassifier
 from model.comment_tagger import CommentTagger
 from model.definitions import code_texts
@@ -138,11 +138,12 @@ def _make(
     split = split_by_text(data.comments) if fitted else without_fit(len(data.comments))
     plan = dataclasses.replace(fit or FitSettings(), threads=settings.threads)
     classifier = _classifier(data, encoder, plan, settings)
-    places: tuple[()] | tuple[CheckpointPlace, CheckpointPlace] = ()
+    places: tuple[CheckpointPlace, ...] = ()
     if fitted:
         first = _checkpoint(data, classifier, settings, taught)
-        places = first, first.of_stage("last")
-        _fit(classifier, data, split, choice.regime, places, taught, on_progress, stage)
+        fits = first, first.of_stage("last")
+        places = *fits, *(place.of_stage(TEACHER) for place in fits)
+        _fit(classifier, data, split, choice.regime, fits, taught, on_progress, stage)
     else:
         if classifier.starter is None:
             named = "" if encoder is None else f" --encoder {encoder}"
