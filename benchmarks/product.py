@@ -55,7 +55,12 @@ def train_and_read(files: Converted, comments: list[str], seed: int) -> Predicti
 def _settings() -> Iterator[Settings]:
     """Give a home folder and a registry of its own to each measurement."""
     with tempfile.TemporaryDirectory(prefix="whyscore-quality-") as home:
-        yield Settings(home=Path(home), registry_uri=f"sqlite:///{home}/mlflow.sqlite")
+        yield settings_in(Path(home))
+
+
+def settings_in(home: Path) -> Settings:
+    """Give settings whose home and registry lie in a folder, whatever the environment names."""
+    return Settings(home=home, registry_uri=f"sqlite:///{home}/mlflow.sqlite")
 
 
 def _uri(trained: TrainedModel, settings: Settings) -> str:

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from measurement import Prediction, Problem
-from product import read_registered
+from product import read_registered, settings_in
 
 from data.errors import ModelError
 from data.settings import Settings
@@ -42,9 +42,9 @@ def taught(problem: Problem, seed: int, encoder: Path | None, folder: Path) -> P
         If there is no teacher yet, and no encoder to make one of.
     """
     files = problem.files
-    settings = settings_in(folder / files.digest())
-    location = fitted_teacher(files.train, files.taxonomy, encoder, settings)
-    learner = settings.model_copy(update={"model_name": "taught"})
+    home = folder / files.digest()
+    location = fitted_teacher(files.train, files.taxonomy, encoder, teacher_in(home))
+    learner = settings_in(home)
     trained = train(
         files.train, files.taxonomy, learner, fit=FitSettings(seed=seed), teacher=TeacherOptions(location)
     )
@@ -64,10 +64,10 @@ def fitted_teacher(train_file: Path, taxonomy_file: Path, encoder: Path | None, 
     return location
 
 
-def settings_in(home: Path) -> Settings:
-    """Give settings whose home and registry lie in a folder."""
+def teacher_in(home: Path) -> Settings:
+    """Give settings under which a teacher is kept in a folder."""
     home.mkdir(parents=True, exist_ok=True)
-    return Settings(home=home, registry_uri=f"sqlite:///{home}/mlflow.sqlite", model_name="teacher")
+    return settings_in(home).model_copy(update={"model_name": "teacher"})
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def main() -> None:
     for name in ("train", "taxonomy", "encoder", "home"):
         parser.add_argument(name, type=Path)
     arguments = parser.parse_args()
-    settings = settings_in(arguments.home)
+    settings = teacher_in(arguments.home)
     print(fitted_teacher(arguments.train, arguments.taxonomy, arguments.encoder, settings))
 
 

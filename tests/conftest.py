@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -158,6 +159,29 @@ def trained_home(tmp_path_factory, files, tiny_encoder, fit_settings):
         fit=fit_settings,
     )
     return settings
+
+
+@pytest.fixture
+def own_home(trained_home, tmp_path):
+    """A copy of that home, whose registry a test may change."""
+    home = tmp_path / "home"
+    shutil.copytree(trained_home.home, home, ignore=shutil.ignore_patterns("unfinished"))
+    return Settings(home=home, threads=1, max_tokens=64)
+
+
+@pytest.fixture
+def two_versions(own_home, tmp_path):
+    """A home of its own whose registry has two versions of the tiny model; version 1 is the champion."""
+    from model.registry import connect, find_model
+    from model.versions import promote
+
+    client = connect(own_home)
+    first = client.get_model_version("reason-codes", "1")
+    files = tmp_path / "version-2"
+    shutil.copytree(find_model("models:/reason-codes/1", own_home).folder, files)
+    client.create_model_version("reason-codes", files.as_uri(), run_id=first.run_id)
+    promote(1, own_home)
+    return own_home
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import gc
 import json
 import logging
-import shutil
 import threading
 import weakref
 from dataclasses import replace
@@ -162,18 +161,9 @@ def test_the_shipped_network_passes_the_check_and_a_broken_one_does_not(trained_
 
 
 @pytest.fixture
-def two_versions(trained_home, tmp_path):
-    """A home of its own whose registry has two versions of the tiny model; version 1 is the champion."""
-    home = tmp_path / "home"
-    shutil.copytree(trained_home.home, home, ignore=shutil.ignore_patterns("unfinished"))
-    settings = Settings(home=home, threads=1, max_tokens=64, follow_seconds=0.02, shadow_share=1.0)
-    client = connect(settings)
-    first = client.get_model_version("reason-codes", "1")
-    files = tmp_path / "version-2"
-    shutil.copytree(find_model("models:/reason-codes/1", settings).folder, files)
-    client.create_model_version("reason-codes", files.as_uri(), run_id=first.run_id)
-    promote(1, settings)
-    return settings
+def two_versions(two_versions):
+    """Such a home whose servers look often who is champion, and show all to a challenger."""
+    return two_versions.model_copy(update={"follow_seconds": 0.02, "shadow_share": 1.0})
 
 
 def test_the_file_is_read_as_mlflow_reads_it(two_versions):

@@ -228,12 +228,12 @@ def test_pooling_is_fitted_and_read_as_the_product_is(tiny_encoder):
 
 
 def test_a_teacher_is_fitted_where_there_is_none_and_kept(trained_home, tmp_path):
-    from taught import fitted_teacher, settings_in
+    from taught import fitted_teacher, teacher_in
 
     nowhere = tmp_path / "train.jsonl", tmp_path / "taxonomy.yaml"
     assert fitted_teacher(*nowhere, None, trained_home) == "models:/reason-codes@champion"
     with pytest.raises(SystemExit, match="--teacher-encoder"):
-        fitted_teacher(*nowhere, None, settings_in(tmp_path / "home"))
+        fitted_teacher(*nowhere, None, teacher_in(tmp_path / "home"))
 
 
 @pytest.mark.parametrize("given", [True, False])

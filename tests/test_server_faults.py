@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from data.settings import Settings
-from model.registry import connect, find_model
 from model.versions import promote
 
 from tests import benchmark_modules  # isort: skip  # noqa: F401
@@ -28,20 +26,6 @@ pytestmark = [
 ]
 ROOT = Path(__file__).resolve().parent.parent
 ITEMS = {"responses": [{"response_id": "r1", "score": 3, "comment": "my fee was awful"}]}
-
-
-@pytest.fixture
-def home(trained_home, tmp_path):
-    """A home of its own whose registry has two versions of the tiny model; version 1 is the champion."""
-    home = tmp_path / "home"
-    shutil.copytree(trained_home.home, home, ignore=shutil.ignore_patterns("unfinished"))
-    settings = Settings(home=home, threads=1, max_tokens=64)
-    client = connect(settings)
-    first = client.get_model_version("reason-codes", "1")
-    shutil.copytree(find_model("models:/reason-codes/1", settings).folder, tmp_path / "version-2")
-    client.create_model_version("reason-codes", (tmp_path / "version-2").as_uri(), run_id=first.run_id)
-    promote(1, settings)
-    return settings
 
 
 @contextmanager
@@ -99,14 +83,14 @@ def fill(path):
     assert shutil.disk_usage(path.parent).free < 65536
 
 
-def test_a_disk_that_is_full_and_has_room_again(home, tmp_path):
+def test_a_disk_that_is_full_and_has_room_again(two_versions, tmp_path):
     many = {"responses": [{"response_id": f"n{i}", "comment": f"my fee, {i}" * 9} for i in range(900)]}
     lines = b"".join(json.dumps(row).encode() + b"\n" for row in many["responses"])
     with small_disk(tmp_path / "disk", 8) as disk:
         (disk / "jobs").mkdir()
-        (home.home / "jobs").symlink_to(disk / "jobs")
+        (two_versions.home / "jobs").symlink_to(disk / "jobs")
         store = f"sqlite:///{disk / 'store.sqlite'}"
-        with serving(home, WHYSCORE_STORE_URL=store, TMPDIR=str(disk)) as ask:
+        with serving(two_versions, WHYSCORE_STORE_URL=store, TMPDIR=str(disk)) as ask:
             assert ask("/v1/responses", ITEMS)[0] == 200
             fill(disk / "filler")
             for path, body, kind in (
@@ -126,9 +110,9 @@ def test_a_disk_that_is_full_and_has_room_again(home, tmp_path):
             until(lambda: ask(f"/v1/jobs/{job['job_id']}")[1]["state"] == "done")
 
 
-def test_a_database_file_that_is_gone_and_back(home, tmp_path):
+def test_a_database_file_that_is_gone_and_back(two_versions, tmp_path):
     place, away = tmp_path / "store", tmp_path / "away"
-    with serving(home, WHYSCORE_STORE_URL=f"sqlite:///{place / 'store.sqlite'}") as ask:
+    with serving(two_versions, WHYSCORE_STORE_URL=f"sqlite:///{place / 'store.sqlite'}") as ask:
         assert ask("/v1/responses", ITEMS)[0] == 200
         place.rename(away)
         for path, body in (("/v1/responses", ITEMS), ("/readyz", None), ("/v1/root-causes", None)):
@@ -140,12 +124,12 @@ def test_a_database_file_that_is_gone_and_back(home, tmp_path):
 
 
 @needs_postgresql
-def test_a_database_server_that_is_gone_and_back(home, tmp_path):
+def test_a_database_server_that_is_gone_and_back(two_versions, tmp_path):
     with fresh_database("postgresql", tmp_path) as url:
         real = make_url(url)
         with closing(Gate(real.host, real.port)) as gate:
             through = real.set(host="127.0.0.1", port=gate.port).render_as_string(hide_password=False)
-            with serving(home, WHYSCORE_STORE_URL=through) as ask:
+            with serving(two_versions, WHYSCORE_STORE_URL=through) as ask:
                 assert ask("/v1/responses", ITEMS)[0] == 200
                 gate.shut()
                 assert ask("/v1/responses", ITEMS)[0] == 503
@@ -154,10 +138,10 @@ def test_a_database_server_that_is_gone_and_back(home, tmp_path):
                 assert ask("/v1/responses", ITEMS)[1]["unchanged"] == 1
 
 
-def test_a_server_without_its_database_says_so_and_does_not_start(home, tmp_path):
+def test_a_server_without_its_database_says_so_and_does_not_start(two_versions, tmp_path):
     (tmp_path / "file").write_text("")
     environment = {
-        "WHYSCORE_HOME": str(home.home),
+        "WHYSCORE_HOME": str(two_versions.home),
         "WHYSCORE_STORE_URL": f"sqlite:///{tmp_path}/file/s.sqlite",
     }
     command = [sys.executable, "-m", "whyscore", "serve", "--port", "0"]
@@ -168,25 +152,25 @@ def test_a_server_without_its_database_says_so_and_does_not_start(home, tmp_path
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_registry_that_is_gone_and_back(home):
-    file = home.home / "mlflow.sqlite"
+def test_a_registry_that_is_gone_and_back(two_versions):
+    file = two_versions.home / "mlflow.sqlite"
     away = file.with_name("away.sqlite")
-    with serving(home) as ask:
+    with serving(two_versions) as ask:
         file.rename(away)
         until(lambda: "problems" in ask("/readyz")[1])
         assert ask("/v1/tag", ITEMS)[1]["model"] == "reason-codes/1"
         assert ask("/v1/models/2/tag", ITEMS)[0] == 503
         away.rename(file)
-        promote(2, home)
+        promote(2, two_versions)
         until(lambda: ask("/v1/tag", ITEMS)[1]["model"] == "reason-codes/2")
         assert "problems" not in ask("/readyz")[1]
 
 
-def test_a_registry_that_is_not_there_yet(home):
-    file = home.home / "mlflow.sqlite"
+def test_a_registry_that_is_not_there_yet(two_versions):
+    file = two_versions.home / "mlflow.sqlite"
     away = file.with_name("away.sqlite")
     file.rename(away)
-    with serving(home, ready="/healthz") as ask:
+    with serving(two_versions, ready="/healthz") as ask:
         assert ask("/v1/tag", ITEMS)[0] == 503
         assert ask("/readyz")[0] == 503
         away.rename(file)
@@ -194,16 +178,16 @@ def test_a_registry_that_is_not_there_yet(home):
         assert ask("/v1/tag", ITEMS)[1]["model"] == "reason-codes/1"
 
 
-def test_a_half_written_model_while_serving_and_at_the_start(home, tmp_path):
+def test_a_half_written_model_while_serving_and_at_the_start(two_versions, tmp_path):
     file = tmp_path / "version-2" / "model.onnx"
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    with serving(home) as ask:
-        promote(2, home)
+    with serving(two_versions) as ask:
+        promote(2, two_versions)
         until(lambda: ask("/v1/models/serving")[1]["refused"])
         assert ask("/v1/models/serving")[1]["refused"]["model"] == "reason-codes/2"
         assert ask("/v1/tag", ITEMS)[1]["model"] == "reason-codes/1"
-    with serving(home, ready="/healthz") as ask:
+    with serving(two_versions, ready="/healthz") as ask:
         status, problem = ask("/v1/tag", ITEMS)
         assert (status, problem["title"]) == (503, "Model not available")
         file.write_bytes(whole)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -202,24 +201,21 @@ def test_the_logged_model_tags_with_its_own_requirements_alone(trained_home, tmp
     assert json.loads(done.stdout) == ["billing.charge"]
 
 
-def test_promotion_and_the_way_back(trained_home, tmp_path):
-    home = tmp_path / "home"  # of its own: other tests count on one version in the shared one
-    shutil.copytree(trained_home.home, home, ignore=shutil.ignore_patterns("unfinished"))
-    settings = Settings(home=home, threads=1, max_tokens=64)
-    folder = find_model(None, settings).folder
-    second = register_model(folder, settings, {}, {}, {"codes": {}}).version
-    third = register_model(folder, settings, {}, {}, {"codes": {}}).version
-    assert current_champion(settings) == 1
-    assert promote(second, settings) == 1
-    assert promote(third, settings) == second
-    assert find_model(None, settings).name == f"reason-codes/{third}"
-    assert rollback(settings) == second
-    assert rollback(settings) == 1
+def test_promotion_and_the_way_back(own_home, trained_home):
+    folder = find_model(None, own_home).folder
+    second = register_model(folder, own_home, {}, {}, {"codes": {}}).version
+    third = register_model(folder, own_home, {}, {}, {"codes": {}}).version
+    assert current_champion(own_home) == 1
+    assert promote(second, own_home) == 1
+    assert promote(third, own_home) == second
+    assert find_model(None, own_home).name == f"reason-codes/{third}"
+    assert rollback(own_home) == second
+    assert rollback(own_home) == 1
     with pytest.raises(ModelError, match="no earlier champion"):
-        rollback(settings)
+        rollback(own_home)
     with pytest.raises(NotFoundError, match="no version 99"):
-        promote(99, settings)
-    assert len(list_versions(trained_home)) == 1
+        promote(99, own_home)
+    assert len(list_versions(trained_home)) == 1  # other tests count on it
 
 
 @pytest.fixture
